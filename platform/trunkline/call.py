@@ -1,0 +1,134 @@
+"""The call that is being served: who makes it, for whom, and how long it may take.
+
+A handler, and whatever it awaits, finds it by `current_call()`; the client chain reads it to pass on
+the deadline, the caller, the tenant and the request id.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import grpc
+
+from trunkline.errors import platform_error
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody whose token was verified."""
+
+    kind: str
+    """`user`, `terminal` or `service`."""
+    subject: str
+    """The token's subject: an API key's or a service's name."""
+    tenant_id: str = ""
+    """Tenant it belongs to; empty for services."""
+    scopes: frozenset[str] = frozenset()
+    """What it may do."""
+    store_code: str = ""
+    """Store of a terminal."""
+    terminal_no: int = 0
+    """Number of a terminal in its store; 0 for everybody else."""
+    credential_id: str = ""
+    """Credential that the token was exchanged for (claim `cred`)."""
+    token: str = field(default="", repr=False)
+    """The token itself, to be forwarded."""
+
+
+@dataclass(slots=True)
+class IdempotencyContext:
+    """What makes a repeat of this call recognisable, and the answer once it is committed."""
+
+    tenant_id: str
+    """Tenant, or empty."""
+    method: str
+    """Full path of the rpc."""
+    key: str
+    """The caller's idempotency key."""
+    fingerprint: bytes
+    """HMAC of the canonical request."""
+    secret: bool
+    """The answer holds a field marked `debug_redact`."""
+    answer: bytes | None = None
+    """Serialized answer, as stored; set by the unit of work after its commit."""
+
+
+@dataclass(slots=True)
+class InboundCall:
+    """One call while it is served."""
+
+    method: str
+    """Full path of the rpc, `/pos.item.v1.ItemService/GetItem`; a name of ours for jobs."""
+    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """One id for everything that follows from one request."""
+    deadline: float | None = None
+    """Instant (clock.monotonic) until which the answer is of use; None for jobs."""
+    sender: Principal | None = None
+    """Who sent the call: the token in `authorization`."""
+    caller: Principal | None = None
+    """For whom it is made: the forwarded token if there is one, else the sender unless that is a service."""
+    tenant_id: str = ""
+    """Tenant the call belongs to; empty where it belongs to none."""
+    idempotency: IdempotencyContext | None = None
+    """Set for a mutating call that carries a key."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """Whom access is judged by: the caller if there is one, else the sender."""
+        return self.caller or self.sender
+
+
+_current: ContextVar[InboundCall | None] = ContextVar("trunkline_current_call", default=None)
+
+
+def current_call() -> InboundCall | None:
+    """The call being served here, or None outside one."""
+    return _current.get()
+
+
+@contextmanager
+def serving(call: InboundCall) -> Iterator[InboundCall]:
+    """Makes call the current one inside the block."""
+    token = _current.set(call)
+    try:
+        yield call
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def acting_for(tenant_id: str, *, method: str = "job", request_id: str = "") -> Iterator[InboundCall]:
+    """Work without a caller (a consumer, a job): the service acts as itself and names the tenant."""
+    call = InboundCall(method, tenant_id=tenant_id)
+    if request_id:
+        call.request_id = request_id
+    with serving(call) as current:
+        yield current
+
+
+def require_tenant() -> str:
+    """Tenant of the current call.
+
+    Raises:
+        ServiceError: PERMISSION_DENIED / ACCESS_DENIED where the call belongs to none.
+    """
+    call = current_call()
+    if call is None or not call.tenant_id:
+        raise platform_error(grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED", "the call belongs to no tenant")
+    return call.tenant_id
+
+
+def require_terminal() -> Principal:
+    """The terminal the current call is made by.
+
+    Raises:
+        ServiceError: PERMISSION_DENIED / ACCESS_DENIED where the caller is no terminal.
+    """
+    call = current_call()
+    if call is None or call.caller is None or call.caller.kind != "terminal":
+        raise platform_error(grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED", "only a terminal may do this")
+    return call.caller

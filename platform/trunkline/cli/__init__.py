@@ -1,0 +1,1 @@
+"""The `trunkline` command: what an operator looks and reaches with."""

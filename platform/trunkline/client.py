@@ -1,0 +1,214 @@
+"""connect(): the only way to a peer. A channel to a service by its name, with the client chain on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+from trunkline.auth.credential import Credential, FileCredential
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.interceptors import client_policies as policies
+from trunkline.interceptors.client_interceptors import ClientChain, Maker
+from trunkline.policies.breaker import PRESETS
+from trunkline.policies.budget import RetryBudget
+from trunkline.policies.retry import RetryPolicy
+from trunkline.registry.system import running_target
+from trunkline.registry.targets import UnknownTarget, target_of
+from trunkline.settings import PlatformSettings, environment, load
+
+CLIENT_ORDER: tuple[Maker, ...] = (
+    policies.telemetry,  # outermost: sees the final outcome, and names the request for everything below
+    policies.deadline,  # one deadline and one key for all attempts
+    policies.cache,  # an answer from memory spends no attempt
+    policies.retry,  # attempts share the deadline and the budget
+    policies.breaker,  # inside retry: it counts attempts, and its own refusal is not retried
+    policies.credentials,  # innermost: a fresh token on every attempt
+)
+"""The client chain, outermost first."""
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.enable_retries", 0),  # one retrying layer: ours. Transparent retries stay
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),  # the default grows to 120 s
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),  # without it a dead peer is noticed after 60 s
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.primary_user_agent", "trunkline"),
+)
+"""Channel options, the same for every peer."""
+
+_shared: dict[tuple[asyncio.AbstractEventLoop, str, int], _Shared] = {}
+_credentials: dict[Path, FileCredential] = {}
+
+
+@dataclass(slots=True)
+class _Shared:
+    """One channel per target, credential and event loop, held by several users; the last one closes it."""
+
+    channel: grpc.aio.Channel
+    peer: policies.Peer
+    users: int = 0
+
+
+class PeerChannel(grpc.aio.Channel):
+    """A user's hold on the channel to a service. Give it to a generated stub; close it when done."""
+
+    def __init__(self, shared: _Shared, release: Callable[[], bool]) -> None:
+        self._shared = shared
+        self._release = release
+
+    @property
+    def peer(self) -> policies.Peer:
+        """What this process knows of the target: breakers, retry budget, cached answers."""
+        return self._shared.peer
+
+    async def __aenter__(self) -> PeerChannel:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Lets go. The channel is closed when its last user lets go."""
+        if self._release():
+            await self._shared.channel.close(grace)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """State of the connection."""
+        return self._shared.channel.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Returns when the state is another."""
+        await self._shared.channel.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Returns when the channel is connected."""
+        await self._shared.channel.channel_ready()
+
+    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
+        """As grpc.aio.Channel."""
+        return self._shared.channel.unary_unary(*args, **kwargs)
+
+    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
+        """As grpc.aio.Channel."""
+        return self._shared.channel.unary_stream(*args, **kwargs)
+
+    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
+        """As grpc.aio.Channel."""
+        return self._shared.channel.stream_unary(*args, **kwargs)
+
+    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
+        """As grpc.aio.Channel."""
+        return self._shared.channel.stream_stream(*args, **kwargs)
+
+
+def connect(
+    name: str,
+    *,
+    credential: Credential | None = None,
+    target: str | None = None,
+    settings: PlatformSettings | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> PeerChannel:
+    """A channel to a service, to be given to its generated stub.
+
+    Calls through it have a deadline, are repeated where their contract allows it, stop at an open breaker,
+    carry a token, and fail with ServiceError. There is one channel per target in a process, whoever asks.
+
+    Args:
+        name: of the service, such as `item`; found by ITEM_SERVICE_HOST and ITEM_SERVICE_PORT.
+        credential: whose token is sent; by default that of TRUNKLINE_CREDENTIAL_FILE.
+        target: a gRPC target, to be used instead of looking for the name.
+        settings: by default those of the environment.
+        clock: time of deadlines and breakers.
+
+    Raises:
+        UnknownTarget: nothing says where the service is.
+    """
+    settings = settings or platform_settings()
+    target = target or find_target(name, settings)
+    credential = credential or process_credential(settings)
+    key = (asyncio.get_running_loop(), target, id(credential))
+    shared = _shared.get(key)
+    if shared is None:
+        shared = _shared[key] = _open(name, target, credential, settings, clock)
+    shared.users += 1
+    held = True
+
+    def release() -> bool:
+        nonlocal held
+        if not held:
+            return False
+        held = False
+        shared.users -= 1
+        return shared.users == 0 and _shared.pop(key, None) is not None
+
+    return PeerChannel(shared, release)
+
+
+def _open(
+    name: str, target: str, credential: Credential | None, settings: PlatformSettings, clock: Clock
+) -> _Shared:
+    peer = policies.Peer(
+        name=name,
+        clock=clock,
+        credential=credential,
+        retry=RetryPolicy(max_attempts=settings.retry_attempts),
+        budget=RetryBudget(ratio=settings.retry_budget_ratio),
+        breaker_settings=PRESETS[settings.breaker],
+    )
+    interceptors = ClientChain(peer, CLIENT_ORDER).interceptors()
+    return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS, interceptors=interceptors), peer)
+
+
+@cache
+def platform_settings() -> PlatformSettings:
+    """The platform's settings of this process."""
+    return load(PlatformSettings)[0]
+
+
+def find_target(name: str, settings: PlatformSettings) -> str:
+    """Where a service is; in the development profile also on the system that runs here.
+
+    Raises:
+        UnknownTarget: nothing says where it is.
+    """
+    try:
+        return target_of(name, environment())
+    except UnknownTarget:
+        found = running_target(name, settings.var_dir) if settings.profile == "development" else None
+        if found is None:
+            raise
+        return found
+
+
+def process_credential(settings: PlatformSettings) -> Credential | None:
+    """The credential of this process, from TRUNKLINE_CREDENTIAL_FILE; None if that is not set."""
+    path = settings.credential_file
+    if path is None:
+        return None
+    if path not in _credentials:
+        _credentials[path] = FileCredential(path, partial(exchange, settings=settings), SYSTEM_CLOCK)
+    return _credentials[path]
+
+
+async def exchange(credential: str, *, settings: PlatformSettings | None = None) -> tuple[str, datetime]:
+    """Exchanges a credential for a token at the identity service; gives it with its expiry.
+
+    Raises:
+        ServiceError: UNAUTHENTICATED / CREDENTIAL_INVALID, or what hinders the call.
+    """
+    async with connect("account", settings=settings) as channel:
+        request = identity_service_pb2.ExchangeCredentialRequest(credential=credential)
+        stub: identity_service_pb2_grpc.IdentityServiceAsyncStub = identity_service_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[assignment]
+        answer = await stub.ExchangeCredential(request)
+    return answer.token, answer.expire_time.ToDatetime(UTC)

@@ -1,0 +1,80 @@
+"""Health: the standard service. Only the service's own database decides; what it needs of others is told beside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+Check = Callable[[], Awaitable[None]]
+"""Raises when what it looks at does not answer."""
+CHECK_INTERVAL_S = 1.0
+"""Seconds between two looks."""
+CHECK_TIMEOUT_S = 2.0
+"""A check that takes longer has failed, in seconds."""
+_log = structlog.get_logger("trunkline.health")
+_Status = health_pb2.HealthCheckResponse
+
+
+class Health:
+    """What a process says of itself: the empty name and each gRPC service, and `dep.<name>` for its dependencies."""
+
+    service_names = (health.SERVICE_NAME,)
+    """Full names of the gRPC services that this serves."""
+
+    def __init__(self, names: Sequence[str], gates: Sequence[Check], dependencies: Mapping[str, Check]) -> None:
+        self._servicer = health.aio.HealthServicer()
+        self._names = ("", *names)
+        self._gates = gates
+        self._dependencies = dependencies
+        self._draining = False
+        self._last: dict[str, bool] = {}
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Adds the health service to a server."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Looks once a second until stop is set."""
+        while not stop.is_set():
+            await self.check()
+            try:
+                await asyncio.wait_for(stop.wait(), CHECK_INTERVAL_S)
+            except TimeoutError:
+                continue
+
+    async def check(self) -> None:
+        """Looks once at everything, all at the same time."""
+        checks = [*self._gates, *self._dependencies.values()]
+        answers = await asyncio.gather(*(_answers(check) for check in checks))
+        serving = all(answers[: len(self._gates)])
+        for name in self._names:
+            await self._tell(name, serving)
+        for name, alive in zip(self._dependencies, answers[len(self._gates) :], strict=True):
+            await self._tell(name, alive)
+
+    async def drain(self) -> None:
+        """NOT_SERVING for good."""
+        self._draining = True
+        await self._servicer.enter_graceful_shutdown()
+
+    async def _tell(self, name: str, alive: bool) -> None:
+        if self._draining or self._last.get(name) == alive:
+            return
+        if name in self._last or not alive:
+            _log.info("health changed", name=name or "(all)", serving=alive)
+        self._last[name] = alive
+        await self._servicer.set(name, _Status.SERVING if alive else _Status.NOT_SERVING)
+
+
+async def _answers(check: Check) -> bool:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await check()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it does not answer
+        _log.debug("check failed", error=type(error).__name__)
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""What the server chain of one service shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trunkline.call import IdempotencyContext, Principal
+from trunkline.clock import Clock
+from trunkline.interceptors.chain import Policy
+from trunkline.interceptors.server_call import ServerCall
+from trunkline.method import Method
+
+ServerPolicy = Policy[ServerCall, bytes | None]
+"""A link of the server chain: gives the encoded answer, or None where it was streamed."""
+
+
+class Verifier(Protocol):
+    """Says whose token it is."""
+
+    async def verify(self, token: str) -> Principal:
+        """The principal of a valid token; ServiceError for any other."""
+        ...
+
+
+class Answers(Protocol):
+    """Stored answers of mutating calls."""
+
+    def fingerprint(self, content: bytes) -> bytes:
+        """What tells two requests apart without keeping them."""
+        ...
+
+    async def find(self, context: IdempotencyContext) -> bytes | None:
+        """The stored answer, or None; ServiceError if the key was used otherwise or the answer is gone."""
+        ...
+
+
+@dataclass(slots=True)
+class Host:
+    """What the chain of one server shares."""
+
+    clock: Clock
+    """Time of every decision."""
+    verifier: Verifier | None
+    """Verifies tokens; None refuses every method that is not public."""
+    answers: Answers | None
+    """Where answers are stored; None: this server replays nothing."""
+    max_concurrent_calls: int = 256
+    """Calls served at once."""
+    rate_per_tenant: float = 0.0
+    """Calls a second of one tenant; 0 means no limit."""
+    running: int = 0
+    """Calls being served."""
+    next_free: dict[str, float] = field(default_factory=dict)
+    """State of the rate limit, per tenant."""
+    in_progress: set[tuple[str, str, str]] = field(default_factory=set)
+    """(tenant, method, key) of mutating calls being served."""
+
+
+Maker = Callable[[Method, Host], ServerPolicy | None]
+"""Makes a policy for a method of a service."""

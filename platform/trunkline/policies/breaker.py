@@ -1,0 +1,140 @@
+"""A circuit breaker: stop sending to a target that only fails. Pure: the caller brings time and dice."""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+SERVER_FAULTS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
+"""Codes that speak against the server. A caller's mistake, a refusal or a push-back does not."""
+
+
+class BreakerState(enum.Enum):
+    """Whether calls pass."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings:
+    """When a breaker opens, and how it closes again."""
+
+    consecutive_failures: int = 5
+    """Failures in a row that open it."""
+    failure_ratio: float = 0.5
+    """Share of failures in the window that opens it."""
+    minimum_calls: int = 20
+    """Calls in the window below which the share says nothing."""
+    window_s: float = 10.0
+    """Seconds over which the share is counted."""
+    open_s: float = 5.0
+    """Seconds it stays open the first time; doubles each time a probe fails."""
+    open_cap_s: float = 60.0
+    """It never stays open longer, in seconds."""
+    probes: int = 1
+    """Calls let through at once while half-open."""
+    probe_lease_s: float = 30.0
+    """Seconds after which a probe that never reported is given to another call."""
+
+
+PRESETS = {
+    "default": BreakerSettings(),
+    "three-in-a-minute": BreakerSettings(consecutive_failures=3, open_s=60.0),
+    "five-in-a-minute": BreakerSettings(consecutive_failures=5, open_s=60.0),
+}
+"""Settings by name, chosen by `TRUNKLINE_BREAKER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to make one call. Given back with its outcome; one of an earlier generation counts for nothing."""
+
+    generation: int
+    """State changes before it was given."""
+    probe: int = 0
+    """Number of the probe, or 0 for an ordinary call."""
+
+
+@dataclass(slots=True)
+class Breaker:
+    """The breaker of one target and method."""
+
+    settings: BreakerSettings
+    """When it opens and closes."""
+    uniform: Callable[[float, float], float]
+    """Dice for the jitter of the open time."""
+    state: BreakerState = BreakerState.CLOSED
+    """Whether calls pass, as of the last call."""
+    generation: int = 0
+    """How often the state has changed."""
+    _consecutive: int = 0
+    _outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
+    _failures: int = 0
+    _opened_times: int = 0
+    _reopen_at: float = 0.0
+    _probes: dict[int, float] = field(default_factory=dict)
+    _probe_no: int = 0
+
+    def admit(self, now: float) -> Permit | None:
+        """Leave for one call, taken before anything is awaited; None if it may not be made."""
+        if self.state is BreakerState.CLOSED:
+            return Permit(self.generation)
+        if self.state is BreakerState.OPEN:
+            if now < self._reopen_at:
+                return None
+            self._change(BreakerState.HALF_OPEN)
+        for number, expires in list(self._probes.items()):
+            if now >= expires:
+                del self._probes[number]
+        if len(self._probes) >= self.settings.probes:
+            return None
+        self._probe_no += 1
+        self._probes[self._probe_no] = now + self.settings.probe_lease_s
+        return Permit(self.generation, self._probe_no)
+
+    def report(self, permit: Permit, now: float, *, failed: bool | None) -> None:
+        """Gives a permit back. failed None: the call ended without a verdict (it was cancelled)."""
+        if permit.generation != self.generation:
+            return
+        if permit.probe:
+            self._probed(permit, now, failed)
+        elif failed is not None:
+            self._count(now, failed)
+
+    def _probed(self, permit: Permit, now: float, failed: bool | None) -> None:
+        if self._probes.pop(permit.probe, None) is None or failed is None:
+            return
+        if failed:
+            self._open(now)
+        else:
+            self._opened_times = 0
+            self._change(BreakerState.CLOSED)
+
+    def _count(self, now: float, failed: bool) -> None:
+        self._consecutive = self._consecutive + 1 if failed else 0
+        self._outcomes.append((now, failed))
+        self._failures += failed
+        while self._outcomes[0][0] <= now - self.settings.window_s:
+            self._failures -= self._outcomes.popleft()[1]
+        many = len(self._outcomes) >= self.settings.minimum_calls
+        too_many = many and self._failures >= self.settings.failure_ratio * len(self._outcomes)
+        if failed and (self._consecutive >= self.settings.consecutive_failures or too_many):
+            self._open(now)
+
+    def _open(self, now: float) -> None:
+        longest = min(self.settings.open_cap_s, self.settings.open_s * 2**self._opened_times)
+        self._opened_times += 1
+        # Jitter only shortens: the promise is "never longer", and callers must not probe together.
+        self._reopen_at = now + longest * self.uniform(0.8, 1.0)
+        self._change(BreakerState.OPEN)
+
+    def _change(self, state: BreakerState) -> None:
+        self.state = state
+        self.generation += 1
+        self._consecutive = self._failures = 0
+        self._outcomes.clear()
+        self._probes.clear()

@@ -1,0 +1,203 @@
+"""serve(): servicers behind the server chain, with health, reflection and a drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+from grpc_reflection.v1alpha import reflection
+
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.health import Check, Health
+from trunkline.interceptors import identity, server_policies, validation
+from trunkline.interceptors.host import Answers, Host, Maker, Verifier
+from trunkline.interceptors.server_interceptor import ServerChain
+from trunkline.method import methods_of
+from trunkline.settings import PlatformSettings
+
+SERVER_ORDER: tuple[Maker, ...] = (
+    server_policies.telemetry,  # outermost: it must see the final status, rejections included
+    server_policies.errors,  # everything below may raise ServiceError
+    server_policies.deadline,  # refuse hopeless work before spending anything on it
+    server_policies.concurrency,  # shed load before the costlier checks
+    identity.authentication,  # who is calling
+    identity.authorization,  # may they: so far only headers were looked at, the message is not read yet
+    server_policies.rate_limit,  # per tenant, so after authentication
+    validation.validation,  # reads and decodes: the handler sees only well-formed requests
+    server_policies.idempotency,  # innermost: replay the stored answer of a repeated key
+)
+"""The server chain, outermost first."""
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.so_reuseport", 0),  # a second server on the same port is an error
+    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
+    ("grpc.max_send_message_length", 4 * 1024 * 1024),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # our own clients ping every 20 s
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+"""Server options."""
+
+Background = Callable[[asyncio.Event], Awaitable[None]]
+"""Work beside the calls; returns soon after the event is set."""
+_log = structlog.get_logger("trunkline.server")
+
+
+@dataclass(kw_only=True)
+class Service:
+    """A service, apart from the process that hosts it."""
+
+    name: str
+    """Such as item."""
+    servicers: Sequence[object]
+    """Instances of generated servicer classes."""
+    verifier: Verifier | None = None
+    """Verifies tokens; without one only public methods answer."""
+    answers: Answers | None = None
+    """Stored answers of its mutating calls."""
+    gate: Check | None = None
+    """Raises while the service cannot work: its own database. Nothing else decides whether it is SERVING."""
+    dependencies: Mapping[str, Check] = field(default_factory=dict)
+    """What it needs of others, by name (`db`, `redis`, `item`): reported as `dep.<name>`, never gating."""
+    background: Sequence[Background] = ()
+    """Relay, consumers and jobs."""
+    close: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Called in this order after everything has ended."""
+
+
+class PortInUse(Exception):
+    """Somebody else listens there."""
+
+
+class Server:
+    """Services in one process on one port. An async context manager: leaving it drains."""
+
+    def __init__(
+        self, services: Sequence[Service], settings: PlatformSettings, *, port: int = 0, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._services = services
+        self._settings = settings
+        self._clock = clock
+        self._wanted_port = port
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.health = Health(services_of(services), gates(services), dependencies(services))
+        self.port = 0
+
+    async def __aenter__(self) -> Server:
+        names = services_of(self._services)
+        hosts = {name: self._host(service) for service in self._services for name in names_of(service)}
+        self._server = grpc.aio.server(interceptors=[ServerChain(hosts, SERVER_ORDER)], options=OPTIONS)
+        for service in self._services:
+            for servicer in service.servicers:
+                _register(servicer, self._server)
+        self.health.register(self._server)
+        if self._settings.profile == "development":
+            reflection.enable_server_reflection([*names, *self.health.service_names], self._server)
+        address = f"{self._settings.listen_host}:{self._wanted_port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise PortInUse(f"{address} is in use by another process") from None
+        await self.health.check()
+        await self._server.start()
+        self._tasks = [asyncio.create_task(self.health.run(self._stop))]
+        self._tasks += [
+            asyncio.create_task(work(self._stop)) for service in self._services for work in service.background
+        ]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+        _log.info("serving", port=self.port, services=names)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drain()
+
+    async def drain(self) -> None:
+        """NOT_SERVING, a wait for callers to notice, no new calls, running ones finish, then everything is closed."""
+        await self.health.drain()
+        await asyncio.sleep(self._settings.drain_wait_s)
+        await self._server.stop(self._settings.drain_s)
+        self._stop.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with AsyncExitStack() as stack:
+            for service in reversed(self._services):
+                for close in reversed(service.close):
+                    stack.push_async_callback(close)
+        _log.info("stopped")
+
+    def _host(self, service: Service) -> Host:
+        return Host(
+            clock=self._clock,
+            verifier=service.verifier,
+            answers=service.answers,
+            max_concurrent_calls=self._settings.max_concurrent_calls,
+            rate_per_tenant=self._settings.rate_per_tenant,
+        )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A service without its relay or consumer only looks alive: end, and be restarted.
+            _log.error("background work failed; draining", exc_info=error)
+            signal.raise_signal(signal.SIGTERM)
+
+
+def names_of(service: Service) -> list[str]:
+    """Full names of the gRPC services it serves. Every method of them must have a policy."""
+    names = [_contract(servicer)[0] for servicer in service.servicers]
+    for name in names:
+        methods_of(name)
+    return names
+
+
+def services_of(services: Sequence[Service]) -> list[str]:
+    """Full names of the gRPC services of all."""
+    return [name for service in services for name in names_of(service)]
+
+
+def gates(services: Sequence[Service]) -> list[Check]:
+    """What must answer for the process to be SERVING."""
+    return [service.gate for service in services if service.gate is not None]
+
+
+def dependencies(services: Sequence[Service]) -> dict[str, Check]:
+    """What is reported beside, by name."""
+    return {f"dep.{name}": check for service in services for name, check in service.dependencies.items()}
+
+
+def _contract(servicer: object) -> tuple[str, type]:
+    """Full name of the gRPC service that a servicer implements, and the generated class that says so."""
+    for base in type(servicer).__mro__:
+        if base.__module__.endswith("_pb2_grpc") and base.__name__.endswith("Servicer"):
+            package = base.__module__.rpartition(".")[0]
+            return f"{package}.{base.__name__.removesuffix('Servicer')}", base
+    raise TypeError(f"{type(servicer).__name__} is no generated servicer: it must inherit from <Service>Servicer")
+
+
+def _register(servicer: object, server: grpc.aio.Server) -> None:
+    _, base = _contract(servicer)
+    add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server")
+    add(servicer, server)
+
+
+async def serve(
+    services: Sequence[Service], settings: PlatformSettings, *, port: int = 0, clock: Clock = SYSTEM_CLOCK
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains and returns.
+
+    Raises:
+        PortInUse: another process listens there.
+        ContractError: a method has no policy.
+    """
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, ended.set)
+    async with Server(services, settings, port=port, clock=clock):
+        await ended.wait()

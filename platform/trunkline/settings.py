@@ -1,0 +1,117 @@
+"""Settings from the environment: read once, all mistakes reported together. The only module that reads it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from trunkline.policies.breaker import PRESETS
+
+Profile = Literal["development", "test", "production"]
+_SECRET = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+
+
+class PlatformSettings(BaseSettings):
+    """Settings of the platform, the same in every service. Each is read from TRUNKLINE_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="TRUNKLINE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    profile: Profile = "production"
+    """development: reflection on, unset peers are looked for on this machine; test: as production, with test hooks."""
+    listen_host: str = "127.0.0.1"
+    """Address to serve on."""
+    var_dir: Path = Path("var")
+    """Where services keep their databases, secrets and last public keys."""
+    credential_file: Path | None = None
+    """File (mode 0600) with this process's own credential; without it calls of its own fail."""
+    redis_url: str = Field(default="", validation_alias="REDIS_URL")
+    """Redis that carries the events. Needed by every service that publishes or consumes."""
+    token_issuer: str = "trunkline"
+    """`iss` and `aud` of this system's tokens."""
+    drain_wait_s: float = Field(default=0.5, ge=0, le=60)
+    """Seconds between NOT_SERVING and the end of accepting calls, for callers to notice."""
+    drain_s: float = Field(default=10.0, ge=0, le=600)
+    """Seconds that running calls have to finish after that."""
+    max_concurrent_calls: int = Field(default=256, ge=1)
+    """Calls a server runs at once; more are refused with a push-back."""
+    rate_per_tenant: float = Field(default=0.0, ge=0)
+    """Calls a second a tenant may make of one process; 0 means no limit."""
+    retry_attempts: int = Field(default=3, ge=1, le=5)
+    """Attempts of a call in all, where its contract allows repeating."""
+    retry_budget_ratio: float = Field(default=0.2, ge=0, le=1)
+    """Retries allowed for each call to a target, over ten seconds."""
+    breaker: str = Field(default="default", pattern="^(" + "|".join(PRESETS) + ")$")
+    """Preset of the circuit breakers: default, three-in-a-minute or five-in-a-minute."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged."""
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that every service has. A service subclasses it with its own prefix, such as POS_ITEM_."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port to serve on; 0 picks a free one."""
+    database: Path | None = None
+    """File of the service's database; default `<var_dir>/<service>/<service>.db`."""
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(*classes: type[S]) -> list[S]:
+    """Reads settings from the environment.
+
+    All mistakes of all classes are printed together, one a line; the process then ends with 2.
+    """
+    loaded: list[S] = []
+    mistakes: list[str] = []
+    for settings_class in classes:
+        try:
+            loaded.append(settings_class())
+        except ValidationError as error:
+            mistakes.extend(_mistakes(settings_class, error))
+    if mistakes:
+        refuse(mistakes)
+    return loaded
+
+
+def refuse(mistakes: Sequence[str]) -> NoReturn:
+    """Says what is wrong, one mistake a line, and ends the process with 2."""
+    plural = "s" if len(mistakes) > 1 else ""
+    print(f"cannot start: {len(mistakes)} setting{plural} to mend", file=sys.stderr)  # noqa: T201
+    for mistake in mistakes:
+        print(f"  {mistake}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)
+
+
+def _mistakes(settings_class: type[BaseSettings], error: ValidationError) -> list[str]:
+    prefix = settings_class.model_config.get("env_prefix", "")
+    found = []
+    for one in error.errors():
+        name = str(one["loc"][0])
+        variable = name if name.isupper() else f"{prefix}{name}".upper()
+        found.append(f"{variable}={one['input']!r}: {one['msg']}")
+    return found
+
+
+def describe(*settings: BaseSettings) -> dict[str, Any]:
+    """The effective settings, to be printed at start; passwords inside addresses are hidden."""
+    return {
+        f"{one.model_config.get('env_prefix', '')}{name}".lower(): _SECRET.sub(r"\1***@", str(value))
+        for one in settings
+        for name, value in one
+    }
+
+
+def environment() -> Mapping[str, str]:
+    """The environment, for what is discovered by name (`ITEM_SERVICE_HOST`) or handed to child processes."""
+    return os.environ

@@ -1,0 +1,68 @@
+"""Structured logs: one JSON object a line, with the request id of the call they belong to."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from trunkline.call import current_call
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+TEXT_LIMIT = 2000
+"""Longer texts are cut, in characters."""
+
+
+def configure_logs(service: str, level: str) -> None:
+    """Sends every log line of this process to standard output as JSON."""
+    structlog.configure(
+        processors=[
+            _named(service),
+            _call_fields,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _bounded,
+            structlog.processors.JSONRenderer(ensure_ascii=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+
+
+class _Bridge(logging.Handler):
+    """Carries what libraries log with the standard library into the same stream."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger(record.name)
+        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
+def _named(service: str) -> structlog.typing.Processor:
+    def name(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    return name
+
+
+def _call_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    call = current_call()
+    if call is not None:
+        event.setdefault("request_id", call.request_id)
+        event.setdefault("method", call.method)
+        if call.tenant_id:
+            event.setdefault("tenant", call.tenant_id)
+    return event
+
+
+def _bounded(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > TEXT_LIMIT:
+            event[key] = value[:TEXT_LIMIT] + "…"
+    return event

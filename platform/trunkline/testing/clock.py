@@ -1,0 +1,29 @@
+"""A clock that moves only when told to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+"""When a fake clock begins, unless told otherwise."""
+
+
+class FakeClock:
+    """Time for tests: stands still until advanced."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._monotonic = 1000.0
+
+    def monotonic(self) -> float:
+        """Seconds since a thousand seconds before it was made."""
+        return self._monotonic
+
+    def now(self) -> datetime:
+        """The instant it stands at."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Moves both times on."""
+        self._monotonic += seconds
+        self._now += timedelta(seconds=seconds)
