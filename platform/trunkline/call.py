@@ -33,6 +33,8 @@ class Principal:
     """Store of a terminal."""
     terminal_no: int = 0
     """Number of a terminal in its store; 0 for everybody else."""
+    currency_code: str = ""
+    """Currency of the tenant (claim `cur`); empty for services. A tenant never changes it."""
     credential_id: str = ""
     """Credential that the token was exchanged for (claim `cred`)."""
     token: str = field(default="", repr=False)

@@ -9,26 +9,40 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import grpc
+import sqlalchemy as sa
 import structlog
-
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
+
 from trunkline.auth.keys import PublicKeys
 from trunkline.auth.verifier import TokenVerifier
 from trunkline.client import PeerChannel, connect, find_target
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.health import Check
+from trunkline.interceptors.host import Verifier
 from trunkline.method import ContractError
 from trunkline.registry.targets import UnknownTarget
-from trunkline.server import PortInUse, Service, serve
+from trunkline.server import Background, PortInUse, Service, serve
 from trunkline.settings import PlatformSettings, ServiceSettings, describe, load, refuse
-from trunkline.storage.database import DatabaseRefused
+from trunkline.storage import Database, DatabaseRefused, PlatformTables, UnitOfWork
 from trunkline.telemetry.logs import configure_logs
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
+LOCK_WAIT_S = 15.0
+"""Seconds a successor waits for the process that still owns the database; longer than a drain."""
 S = TypeVar("S", bound=ServiceSettings)
 _log = structlog.get_logger("trunkline.process")
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A service's own database and the way to change it."""
+
+    database: Database
+    """For reads."""
+    unit: UnitOfWork
+    """For everything that changes."""
 
 
 @dataclass(kw_only=True)
@@ -69,7 +83,7 @@ class Node(Generic[S]):
 
     def verifier(self) -> TokenVerifier:
         """Verifies tokens with the identity service's public keys; the last ones are kept in the folder."""
-        stub: pb_grpc.IdentityServiceAsyncStub = pb_grpc.IdentityServiceStub(self.connect(IDENTITY))  # type: ignore[assignment]
+        stub: pb_grpc.IdentityServiceAsyncStub = pb_grpc.IdentityServiceStub(self.connect(IDENTITY))
 
         async def fetch() -> Sequence[pb.PublicKey]:
             return (await stub.ListPublicKeys(pb.ListPublicKeysRequest())).keys
@@ -77,14 +91,37 @@ class Node(Generic[S]):
         keys = PublicKeys(fetch, self.directory / "public_keys.json", self.clock)
         return TokenVerifier(keys, self.platform.token_issuer, self.platform.token_issuer, self.clock)
 
-    def peer_checks(self) -> dict[str, Check]:
+    async def open_storage(self, metadata: sa.MetaData, tables: PlatformTables, versions: Path) -> Storage:
+        """The service's database, opened, and its unit of work."""
+        self.database_file.parent.mkdir(parents=True, exist_ok=True)
+        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
+        await database.open()
+        unit = UnitOfWork(database, tables, source=self.name, secret_file=self.secret_file, clock=self.clock)
+        return Storage(database, unit)
+
+    def service(
+        self,
+        storage: Storage,
+        *,
+        servicers: Sequence[object],
+        background: Sequence[Background] = (),
+        verifier: Verifier | None = None,
+    ) -> Service:
+        """A service on its own database, ready to be served."""
+        return Service(
+            name=self.name,
+            servicers=servicers,
+            verifier=verifier or self.verifier(),
+            answers=storage.unit.answers,
+            gate=storage.database.check,
+            dependencies={"db": storage.database.check, **self._peer_checks()},
+            background=[storage.unit.answers.expire_until, *background],
+            close=[storage.database.close, *(channel.close for channel in self.peers.values())],
+        )
+
+    def _peer_checks(self) -> dict[str, Check]:
         """Whether each peer is connected, for health."""
         return {name: _connected(channel) for name, channel in self.peers.items()}
-
-    async def close(self) -> None:
-        """Lets go of all peers."""
-        for channel in self.peers.values():
-            await channel.close()
 
 
 def _connected(channel: PeerChannel) -> Check:
@@ -126,8 +163,6 @@ def run(
 
 async def _run(node: Node[S], build: Build[S]) -> None:
     service = await build(node)
-    service.dependencies = {**node.peer_checks(), **service.dependencies}
-    service.close = [*service.close, node.close]
     await serve([service], node.platform, port=node.settings.port, clock=node.clock)
 
 

@@ -44,6 +44,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 """Server options."""
 
+Context = grpc.aio.ServicerContext[Any, Any]
+"""What a servicer's method is given beside the request; few need it."""
 Background = Callable[[asyncio.Event], Awaitable[None]]
 """Work beside the calls; returns soon after the event is set."""
 _log = structlog.get_logger("trunkline.server")

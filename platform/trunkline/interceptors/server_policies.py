@@ -184,9 +184,9 @@ def idempotency(method: Method, host: Host) -> ServerPolicy | None:
                 "an idempotency key is 1 to 128 visible ASCII characters",
             )
         inbound = call.inbound
-        owner = inbound.tenant_id or (f"subject:{inbound.principal.subject}" if inbound.principal else "")
+        owner = inbound.tenant_id or (inbound.principal.subject if inbound.principal else "")
         content = call.request.SerializeToString(deterministic=True)
-        context = IdempotencyContext(owner, method.path, key, answers.fingerprint(content), method.secret_answer)
+        context = IdempotencyContext(inbound.tenant_id, method.path, key, answers.fingerprint(content), method.secret_answer)
         running = (owner, method.path, key)
         if running in host.in_progress:
             raise platform_error(

@@ -1,0 +1,155 @@
+"""Stored answers: what a repeated call gets instead of a second effect."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import grpc
+import sqlalchemy as sa
+
+from trunkline.call import IdempotencyContext, current_call
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import platform_error
+from trunkline.storage.database import Database
+from trunkline.storage.secret import Secret
+from trunkline.storage.tables import PlatformTables
+
+SEALED_FOR = timedelta(hours=1)
+"""How long an answer that holds a secret can be replayed."""
+KEPT_FOR = timedelta(days=7)
+"""How long a key is remembered, and every other answer replayed."""
+EXPIRE_EVERY_S = 600.0
+"""Seconds between two rounds of forgetting."""
+EXPIRE_CHUNK = 500
+"""Answers forgotten in one unit, so that calls do not wait for it."""
+
+
+class AnswerStore:
+    """The answers of one service, by (tenant, method, key); calls without a tenant by their subject instead."""
+
+    def __init__(
+        self, database: Database, tables: PlatformTables, *, secret_file: Path, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._secret = Secret(secret_file)
+        table = self._table = tables.idempotency_answer
+        self._insert = sa.insert(table)
+        self._select = sa.select(table.c.fingerprint, table.c.answer, table.c.sealed, table.c.create_time).where(
+            *(column == sa.bindparam(f"_{column.name}") for column in table.primary_key)
+        )
+
+    def fingerprint(self, canonical: bytes) -> bytes:
+        """HMAC-SHA256 of a request under this service's secret.
+
+        Args:
+            canonical: The request in its one form: serialized with `deterministic=True`, not as it came.
+        """
+        return self._secret.sign(canonical)
+
+    async def find(self, context: IdempotencyContext) -> bytes | None:
+        """The stored answer to a call, or None if it has none yet.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT / IDEMPOTENCY_KEY_REUSED, FAILED_PRECONDITION / ANSWER_EXPIRED.
+        """
+        return await self._database.read(lambda connection: self.stored(connection, context))
+
+    def stored(self, connection: sa.Connection, context: IdempotencyContext) -> bytes | None:
+        """As find, inside a transaction."""
+        row = connection.execute(self._select, {f"_{name}": value for name, value in _key(context).items()}).first()
+        if row is None:
+            return None
+        if not hmac.compare_digest(row.fingerprint, context.fingerprint):
+            raise platform_error(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "IDEMPOTENCY_KEY_REUSED",
+                "the idempotency key was used with another request",
+            )
+        if not row.sealed:
+            answer: bytes = row.answer
+            return answer
+        opened = self._open(row.answer, row.create_time, context)
+        if opened is None:
+            raise platform_error(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                "ANSWER_EXPIRED",
+                "the call was done; its answer held a secret and was dropped",
+            )
+        return opened
+
+    def keep(self, connection: sa.Connection, context: IdempotencyContext, answer: bytes, now: datetime) -> None:
+        """Stores the answer to a call, in the transaction of its effect."""
+        stored = self._secret.seal(answer, _bound_to(context)) if context.secret else answer
+        values = {
+            **_key(context),
+            "fingerprint": context.fingerprint,
+            "answer": stored,
+            "sealed": context.secret,
+            "create_time": now,
+        }
+        connection.execute(self._insert, values)
+
+    async def expire(self, now: datetime | None = None) -> int:
+        """Drops sealed answers that are too old, and forgets keys that are; says how many rows that changed."""
+        at = now or self._clock.now()
+        table = self._table.c
+        sealed = sa.and_(table.sealed == sa.true(), table.answer.is_not(None))
+        dropped = await self._in_chunks(
+            sa.and_(sealed, table.create_time <= at - SEALED_FOR),
+            lambda rows: sa.update(self._table).where(rows).values(answer=None),
+        )
+        forgotten = await self._in_chunks(table.create_time <= at - KEPT_FOR, sa.delete(self._table).where)
+        return dropped + forgotten
+
+    async def expire_until(self, stop: asyncio.Event) -> None:
+        """Expires regularly; a background task of the service."""
+        while not stop.is_set():
+            await self.expire()
+            try:
+                await asyncio.wait_for(stop.wait(), EXPIRE_EVERY_S)
+            except TimeoutError:
+                continue
+
+    async def _in_chunks(
+        self,
+        condition: sa.ColumnElement[bool],
+        change: Callable[[sa.ColumnElement[bool]], sa.Update | sa.Delete],
+    ) -> int:
+        key = list(self._table.primary_key)
+        chunk = sa.select(*key).where(condition).limit(EXPIRE_CHUNK)
+        statement = change(sa.tuple_(*key).in_(chunk))
+        total = 0
+        while True:
+            changed = await self._database.write(lambda connection: connection.execute(statement).rowcount)
+            total += changed
+            if changed < EXPIRE_CHUNK:
+                return total
+
+    def _open(self, sealed: bytes | None, create_time: datetime, context: IdempotencyContext) -> bytes | None:
+        if sealed is None or create_time <= self._clock.now() - SEALED_FOR:
+            return None
+        return self._secret.open(sealed, _bound_to(context))
+
+
+def _key(context: IdempotencyContext) -> dict[str, str]:
+    return {
+        "tenant_id": context.tenant_id,
+        "subject": "" if context.tenant_id else _subject(),
+        "method": context.method,
+        "key": context.key,
+    }
+
+
+def _subject() -> str:
+    call = current_call()
+    return call.principal.subject if call is not None and call.principal is not None else ""
+
+
+def _bound_to(context: IdempotencyContext) -> bytes:
+    # A sealed answer moved to another row must not open there.
+    return "\n".join(_key(context).values()).encode()

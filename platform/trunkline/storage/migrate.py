@@ -1,0 +1,65 @@
+"""Migrations: run as a step of their own, before the service starts, all of them in one transaction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+
+from trunkline.storage import sqlite
+from trunkline.storage.errors import DatabaseRefused
+from trunkline.storage.lock import FileLock
+from trunkline.storage.revision import current, head
+
+__all__ = ["current", "head", "upgrade"]
+
+BUSY_TIMEOUT_S = 5.0
+"""How long a migration waits for a lock on the file."""
+
+
+def upgrade(database_path: Path, metadata: sa.MetaData, versions_dir: Path) -> str:
+    """Brings a database to the head of versions_dir, and makes it if it is not there. Gives the head.
+
+    Nothing is kept of an upgrade that fails. A database that is at the head already is left alone.
+
+    Raises:
+        DatabaseRefused: a process owns the database, or it is newer than these scripts.
+    """
+    lock = FileLock(database_path)
+    if not lock.take():
+        raise lock.refusal()
+    try:
+        sqlite.create_file(database_path)
+        engine = sqlite.open_engine(database_path, busy_timeout_s=BUSY_TIMEOUT_S)
+        with engine.connect() as connection:
+            return _upgrade(connection, metadata, versions_dir, database_path)
+    finally:
+        lock.release()
+
+
+def _upgrade(connection: sa.Connection, metadata: sa.MetaData, versions_dir: Path, path: Path) -> str:
+    # Copying a table, which is how SQLite alters one, must not delete what points at it.
+    with sqlite.without_foreign_keys(connection), connection.begin():
+        sqlite.begin(connection)
+        found, needed = current(connection), head(versions_dir)
+        if found > needed:
+            raise DatabaseRefused(f"{path} is at migration {found}, and this release knows {needed or 'none'}")
+        if found < needed:
+            _run(connection, metadata, versions_dir)
+            sqlite.check_foreign_keys(connection)
+        return needed
+
+
+def _run(connection: sa.Connection, metadata: sa.MetaData, versions_dir: Path) -> None:
+    script = ScriptDirectory(str(versions_dir), version_locations=[str(versions_dir)])
+
+    def steps(revision: Any, _context: Any) -> Any:
+        return script._upgrade_revs("head", revision)
+
+    with EnvironmentContext(Config(), script, fn=steps, destination_rev="head") as environment:
+        environment.configure(connection, target_metadata=metadata, render_as_batch=True)
+        environment.run_migrations()

@@ -1,0 +1,54 @@
+"""Which migration a database has seen, and which it needs. Read at every start, so it loads no Alembic."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from trunkline.storage.errors import DatabaseRefused
+
+VERSION_TABLE = "alembic_version"
+"""Where Alembic notes the last migration."""
+
+_SCRIPT = re.compile(r"(?P<revision>\d{4})_[a-z0-9_]+\.py")
+_versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+
+
+def head(versions_dir: Path) -> str:
+    """The last migration of a folder of scripts named like `0001_first.py`; empty if it has none.
+
+    Raises:
+        ValueError: two scripts have one number.
+    """
+    names = (found["revision"] for path in versions_dir.iterdir() if (found := _SCRIPT.fullmatch(path.name)))
+    revisions = sorted(names)
+    if len(set(revisions)) != len(revisions):
+        msg = f"two migrations in {versions_dir} have one number"
+        raise ValueError(msg)
+    return revisions[-1] if revisions else ""
+
+
+def current(connection: sa.Connection) -> str:
+    """The last migration a database has seen; empty if none."""
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return ""
+    return connection.scalar(sa.select(_versions.c.version_num)) or ""
+
+
+def require(connection: sa.Connection, versions_dir: Path, path: Path) -> None:
+    """Lets only a database through that has seen exactly the migrations of versions_dir.
+
+    Raises:
+        DatabaseRefused: it has not; the text names the command that helps.
+    """
+    found, needed = current(connection), head(versions_dir)
+    if found > needed:
+        raise DatabaseRefused(
+            f"{path} is at migration {found}, and this release knows {needed or 'none'}: run the newer release"
+        )
+    if found < needed:
+        raise DatabaseRefused(
+            f"{path} is at migration {found or 'none'}, and this release needs {needed}: run `trunkline migrate`"
+        )

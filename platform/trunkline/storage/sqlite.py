@@ -1,0 +1,174 @@
+"""What is particular to SQLite: how a file is opened, how a transaction begins, what a failure means."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import sqlalchemy as sa
+
+from trunkline.errors import ServiceError, platform_error
+
+JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
+"""The write-ahead log is cut back to this after a checkpoint."""
+CACHED_STATEMENTS = 512
+"""Prepared statements kept by a connection."""
+
+_UNAVAILABLE = {
+    sqlite3.SQLITE_BUSY: "the database is locked by somebody else",
+    sqlite3.SQLITE_LOCKED: "the database is locked by somebody else",
+    sqlite3.SQLITE_PROTOCOL: "the database is locked by somebody else",
+    sqlite3.SQLITE_IOERR: "the database file cannot be read or written",
+    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
+    sqlite3.SQLITE_READONLY: "the database file cannot be written",
+    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
+    sqlite3.SQLITE_NOTADB: "the database file is damaged",
+    sqlite3.SQLITE_NOMEM: "the database has no memory",
+    sqlite3.SQLITE_INTERRUPT: "the statement was interrupted",
+}
+
+
+def open_engine(path: Path, *, busy_timeout_s: float, read_only: bool = False) -> sa.Engine:
+    """An engine over one existing file, which may be empty. Its connections begin nothing by themselves."""
+
+    def connect() -> sqlite3.Connection:
+        return _connect(path, busy_timeout_s, read_only)
+
+    return sa.create_engine("sqlite+pysqlite://", creator=connect, poolclass=sa.NullPool)
+
+
+def create_file(path: Path) -> None:
+    """Makes the file if it is not there; an empty file is an empty database. 0600: it is the service's alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def begin(connection: sa.Connection, *, writing: bool = True) -> None:
+    """Begins the transaction of a connection in SQLAlchemy's `begin()`: with the write lock, or on a snapshot."""
+    driver(connection).execute("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def without_foreign_keys(connection: sa.Connection) -> Iterator[None]:
+    """Foreign keys are not enforced inside the block; it stands outside any transaction."""
+    raw = driver(connection)
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
+
+
+def check_foreign_keys(connection: sa.Connection) -> None:
+    """Checks all rows against the foreign keys.
+
+    Raises:
+        sqlite3.IntegrityError: a row points at nothing.
+    """
+    broken = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
+    if broken is not None:
+        raise sqlite3.IntegrityError(f"a row of {broken[0]} points at no row of {broken[2]}")
+
+
+class TransactionLostError(Exception):
+    """The database ended the transaction by itself; nothing of it is kept."""
+
+
+class TransactionGuard:
+    """Holds work to its transaction.
+
+    SQLite rolls everything back when the disk is full, and goes on in autocommit: what work did after that would be
+    kept without what it did before. And work that ended the transaction itself would end that of others.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engaged = False
+        """Work is running: the transaction may not be ended, and nothing may be done outside it."""
+        sa.event.listen(engine, "before_cursor_execute", self._before_statement)
+        sa.event.listen(engine, "commit", self._before_end)
+        sa.event.listen(engine, "rollback", self._before_end)
+
+    def _before_statement(self, connection: sa.Connection, *_: Any) -> None:
+        if self.engaged and not driver(connection).in_transaction:
+            raise TransactionLostError("the database rolled the transaction back")
+
+    def _before_end(self, _connection: sa.Connection) -> None:
+        if self.engaged:
+            raise RuntimeError("work may not commit or roll back: its unit does")
+
+
+def driver(connection: sa.Connection) -> sqlite3.Connection:
+    """The connection under SQLAlchemy's."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def probe(connection: sa.Connection) -> None:
+    """Reads something from the file itself."""
+    connection.exec_driver_sql("PRAGMA schema_version").all()
+
+
+def translate(error: BaseException) -> BaseException:
+    """A failure of the database as callers shall see it; every other failure as it is."""
+    code = _extended_code(error) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return _refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk of the database is full", error)
+    if code in _UNAVAILABLE:
+        return _refusal(grpc.StatusCode.UNAVAILABLE, _UNAVAILABLE[code], error)
+    return error
+
+
+def is_write_in_query(error: BaseException) -> bool:
+    """A query on a reading connection tried to write: a mistake in the program."""
+    return _extended_code(error) == sqlite3.SQLITE_READONLY
+
+
+def lost(cause: BaseException | None) -> BaseException:
+    """What the caller of a unit sees whose transaction the database ended."""
+    if cause is not None and not isinstance(cause, TransactionLostError):
+        return translate(cause)
+    return _refusal(grpc.StatusCode.UNAVAILABLE, "the database rolled the transaction back", cause)
+
+
+def _connect(path: Path, busy_timeout_s: float, read_only: bool) -> sqlite3.Connection:
+    # isolation_level=None: the driver begins nothing by itself. Each connection stays with one thread at a time.
+    # mode=rw: a file that somebody removed is missed, not made again.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=CACHED_STATEMENTS,
+    )
+    try:
+        mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"journal mode is {mode}: the file system offers no shared memory")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA journal_size_limit={JOURNAL_LIMIT_BYTES}")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _extended_code(error: BaseException) -> int:
+    original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    code: int = getattr(original, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code
+
+
+def _refusal(code: grpc.StatusCode, message: str, cause: BaseException | None) -> ServiceError:
+    refusal = platform_error(code, "STORAGE_UNAVAILABLE", message)
+    refusal.__cause__ = cause
+    return refusal

@@ -1,0 +1,151 @@
+"""The unit of work: idempotency key, effect, events and answer in one transaction, or none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Generic, TypeVar, cast
+
+import sqlalchemy as sa
+from google.protobuf.message import Message
+
+from trunkline.call import IdempotencyContext, InboundCall, current_call
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.method import method_of
+from trunkline.storage.answers import AnswerStore
+from trunkline.storage.database import Database
+from trunkline.storage.outbox import Outbox
+from trunkline.storage.tables import PlatformTables
+
+M = TypeVar("M", bound=Message)
+
+
+class Transaction:
+    """What work may use. It ends with the work."""
+
+    def __init__(self, connection: sa.Connection, outbox: Outbox, now: datetime, call: InboundCall | None) -> None:
+        self.connection = connection
+        """Connection of the transaction; work neither commits nor rolls back."""
+        self.now = now
+        """The instant of the unit, one for all its rows."""
+        self.published = 0
+        """Events published so far."""
+        self._outbox = outbox
+        self._call = call
+
+    def publish(self, message: Message, *, key: str, subject: str, tenant_id: str | None = None) -> int:
+        """Publishes message on its topic, if and only if the unit commits; gives its number in (topic, key).
+
+        Args:
+            message: The payload; its type names the topic by the option `(trunk.event.v1.topic)`.
+            key: What order is kept by: `tenant/store/terminal`.
+            subject: Resource the event is about.
+            tenant_id: Tenant it belongs to; that of the current call where it is not given.
+
+        Raises:
+            ValueError: there is no tenant, or the topic is not this service's, or key is of another tenant.
+        """
+        tenant = self._call.tenant_id if tenant_id is None and self._call is not None else tenant_id
+        if not tenant:
+            raise ValueError("an event belongs to a tenant")
+        number = self._outbox.append(
+            self.connection,
+            message,
+            key=key,
+            subject=subject,
+            tenant_id=tenant,
+            now=self.now,
+            request_id=self._call.request_id if self._call is not None else "",
+        )
+        self.published += 1
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[M]):
+    answer: M
+    stored: bytes | None
+    published: bool
+
+
+class UnitOfWork:
+    """Runs the mutating half of a handler."""
+
+    def __init__(
+        self,
+        database: Database,
+        tables: PlatformTables,
+        *,
+        source: str,
+        secret_file: Path,
+        clock: Clock = SYSTEM_CLOCK,
+        wake: Callable[[], None] | None = None,
+    ) -> None:
+        """Puts the parts together.
+
+        Args:
+            database: Where everything is committed.
+            tables: The library's tables in it.
+            source: The service; it publishes the topics whose publisher it is.
+            secret_file: Makes fingerprints and seals answers; made at first use.
+            clock: Stamps the rows.
+            wake: Called on the event loop after a commit with events: the relay need not poll.
+        """
+        self.answers = AnswerStore(database, tables, secret_file=secret_file, clock=clock)
+        """The answers it stores; the server's chain looks them up."""
+        self._database = database
+        self._outbox = Outbox(tables, source)
+        self._clock = clock
+        self._wake = wake
+
+    async def run(self, work: Callable[[Transaction], M]) -> M:
+        """Commits what work does, with the key and the answer of the current call if it has a key.
+
+        Where the key has been answered already, work is not run, and that answer is given.
+
+        Args:
+            work: A plain function of the transaction that awaits nothing and can be repeated. Everything it decides
+                by is read inside it. An exception it raises undoes it.
+
+        Raises:
+            ServiceError: IDEMPOTENCY_KEY_REUSED, ANSWER_EXPIRED or STORAGE_UNAVAILABLE of domain trunk.
+            RuntimeError: the call has already run a unit: its answer is given.
+        """
+        call = current_call()
+        context = call.idempotency if call is not None else None
+        if context is not None and context.answer is not None:
+            raise RuntimeError("a call runs one unit of work: its answer is stored with it")
+
+        def unit(connection: sa.Connection) -> _Done[M]:
+            return self._once(connection, work, call, context)
+
+        def committed(done: _Done[M]) -> None:
+            if context is not None:
+                context.answer = done.stored
+            if done.published and self._wake is not None:
+                self._wake()
+
+        return (await self._database.write(unit, committed=committed)).answer
+
+    def _once(
+        self,
+        connection: sa.Connection,
+        work: Callable[[Transaction], M],
+        call: InboundCall | None,
+        context: IdempotencyContext | None,
+    ) -> _Done[M]:
+        if context is not None:
+            stored = self.answers.stored(connection, context)
+            if stored is not None:
+                # Only the method's own response is ever stored under its name.
+                replayed = cast("M", method_of(context.method).response_type.FromString(stored))
+                return _Done(replayed, stored, published=False)
+        transaction = Transaction(connection, self._outbox, self._clock.now(), call)
+        answer = work(transaction)
+        stored = None
+        if context is not None:
+            stored = answer.SerializeToString()
+            self.answers.keep(connection, context, stored, transaction.now)
+        return _Done(answer, stored, published=transaction.published > 0)

@@ -1,0 +1,216 @@
+"""One thread that writes: it takes all units that wait and commits them together (group commit).
+
+A commit costs a flush of the disk, whatever is in it. Units are kept apart by savepoints, and nobody is answered
+before the commit. Where the transaction is lost with all in it (a full disk, a failed commit), the units are run
+again, each in a transaction of its own; so work must be repeatable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from trunkline.storage import sqlite
+
+
+@dataclass(slots=True, eq=False)
+class Unit:
+    """One piece of work that is committed whole or not at all."""
+
+    work: Callable[[sa.Connection], Any]
+    """What to do; repeatable."""
+    committed: Callable[[Any], object] | None
+    """Told the result on the event loop after the commit, even if nobody waits for it any more."""
+    future: asyncio.Future[Any]
+    """Who waits. Cancelled before the unit starts, it does not start."""
+    context: contextvars.Context = field(default_factory=contextvars.copy_context)
+    """Context of the caller, so that work sees the current call."""
+    result: Any = None
+    """What work gave back."""
+    error: BaseException | None = None
+    """Why the unit has no effect."""
+    dropped: bool = False
+    """It never started: nobody waited any more."""
+
+    def settle(self) -> None:
+        """Tells the outcome, on the event loop."""
+        if self.dropped:
+            return
+        if not self.future.done():
+            self._resolve()
+        if self.error is None and self.committed is not None:
+            self.committed(self.result)
+
+    def _resolve(self) -> None:
+        if self.error is None:
+            self.future.set_result(self.result)
+        elif isinstance(self.error, StopIteration):
+            self.future.set_exception(RuntimeError("work raised StopIteration"))
+        else:
+            self.future.set_exception(self.error)
+
+
+@dataclass(slots=True)
+class WriterCounts:
+    """What the writer has done since it started."""
+
+    units: int = 0
+    """Units that were committed."""
+    commits: int = 0
+    """Transactions that were committed."""
+    lost: int = 0
+    """Transactions that were lost with several units in them, and whose units ran again singly."""
+
+
+class Writer:
+    """The thread, its connection and its queue."""
+
+    def __init__(self, engine: sa.Engine, *, batch_limit: int) -> None:
+        self.counts = WriterCounts()
+        """For tests and metrics."""
+        self._engine = engine
+        self._guard = sqlite.TransactionGuard(engine)
+        self._batch_limit = batch_limit
+        self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+        self._connection: sa.Connection | None = None
+        self._thread = threading.Thread(target=self._serve, name="storage-writer")
+
+    def start(self, connection: sa.Connection) -> None:
+        """Starts the thread, which owns the connection from now on."""
+        self._connection = connection
+        self._thread.start()
+
+    def submit(self, unit: Unit) -> None:
+        """Puts a unit in the queue."""
+        self._queue.put(unit)
+
+    @property
+    def waiting(self) -> int:
+        """Units in the queue."""
+        return self._queue.qsize()
+
+    @property
+    def alive(self) -> bool:
+        """The thread runs."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Does what is in the queue, then ends the thread. Blocks until that is done."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        closing = False
+        while not closing:
+            batch, closing = self._take()
+            self._commit(batch)
+        self._disconnect()
+
+    def _take(self) -> tuple[list[Unit], bool]:
+        batch: list[Unit] = []
+        unit = self._queue.get()
+        while unit is not None:
+            batch.append(unit)
+            if len(batch) == self._batch_limit:
+                return batch, False
+            try:
+                unit = self._queue.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit(self, units: Sequence[Unit]) -> None:
+        if len(units) > 1 and self._attempt(units):
+            _answer(units)
+            return
+        for unit in units:
+            if not self._attempt([unit]):
+                unit.error = sqlite.lost(unit.error)
+            _answer([unit])
+
+    def _attempt(self, units: Sequence[Unit]) -> bool:
+        """Runs units in one transaction. False if nothing of it is kept; each unit has its error then, or none."""
+        try:
+            connection, transaction = self._begin()
+        except Exception as error:  # noqa: BLE001  whatever it is, the callers must hear of it
+            self._disconnect()
+            for unit in units:
+                unit.error = sqlite.translate(error)
+            return True
+        try:
+            for unit in units:
+                self._run(unit, connection)
+            transaction.commit()
+        except Exception as error:  # noqa: BLE001  as above
+            self._abandon(connection, transaction)
+            self.counts.lost += len(units) > 1
+            if len(units) == 1 and units[0].error is None:
+                units[0].error = error
+            return False
+        self.counts.units += sum(not unit.dropped and unit.error is None for unit in units)
+        self.counts.commits += 1
+        return True
+
+    def _begin(self) -> tuple[sa.Connection, sa.RootTransaction]:
+        connection = self._connection or self._engine.connect()
+        self._connection = connection
+        transaction = connection.begin()
+        sqlite.begin(connection)
+        return connection, transaction
+
+    def _run(self, unit: Unit, connection: sa.Connection) -> None:
+        unit.result, unit.error, unit.dropped = None, None, unit.future.cancelled()
+        if unit.dropped:
+            return
+        raw = sqlite.driver(connection)
+        raw.execute("SAVEPOINT unit")
+        self._guard.engaged = True
+        try:
+            unit.result = unit.context.run(unit.work, connection)
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
+            unit.error = error
+        finally:
+            self._guard.engaged = False
+        if not raw.in_transaction:
+            raise sqlite.TransactionLostError("the database rolled the transaction back") from unit.error
+        if unit.error is not None:
+            raw.execute("ROLLBACK TO unit")
+            unit.error = sqlite.translate(unit.error)
+        raw.execute("RELEASE unit")
+
+    def _abandon(self, connection: sa.Connection, transaction: sa.RootTransaction) -> None:
+        try:
+            transaction.rollback()
+            sqlite.driver(connection).rollback()
+        except Exception:  # noqa: BLE001  a connection that cannot even roll back is given up
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _answer(units: Sequence[Unit]) -> None:
+    loop = units[0].future.get_loop()
+    try:
+        loop.call_soon_threadsafe(_settle, units)
+    except RuntimeError:
+        # The loop is closed: nobody is left who could be told.
+        return
+
+
+def _settle(units: Sequence[Unit]) -> None:
+    for unit in units:
+        try:
+            unit.settle()
+        except Exception as error:  # noqa: BLE001  the next unit must be answered all the same
+            loop = unit.future.get_loop()
+            loop.call_exception_handler({"message": "after a commit", "exception": error})

@@ -1,0 +1,1 @@
+"""The retail services: one package a service, and the words they share."""

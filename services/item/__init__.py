@@ -1,0 +1,1 @@
+"""The item service: what a tenant sells, its categories, its taxes."""

@@ -1,0 +1,1 @@
+"""Rules of items: standard library and kernel only."""

@@ -1,0 +1,1 @@
+"""The item service on the wire: decode, domain, encode."""

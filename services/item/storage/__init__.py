@@ -1,0 +1,1 @@
+"""Where the item service keeps its records."""
