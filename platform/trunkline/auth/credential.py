@@ -1,0 +1,157 @@
+"""What a process calls others with: a token, exchanged for its credential and renewed before it expires."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+import structlog
+
+from trunkline.auth.credential_file import CredentialFile
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import ServiceError, platform_error
+
+RENEW_AT = 0.8
+"""Share of its life after which a token is renewed."""
+PAUSE_S = 1.0
+"""Least time between a failed renewal or a refusal and the next exchange of the same credential, in seconds."""
+MIN_LIFE_S = 1.0
+"""Least life a new token is given here, in seconds: with clocks far apart, every call would exchange anew."""
+
+Exchange = Callable[[str], Awaitable[tuple[str, datetime]]]
+"""Gives a token and its expiry for a credential; raises ServiceError UNAUTHENTICATED when it is refused."""
+
+_log = structlog.get_logger("trunkline.auth")
+
+
+class Credential(Protocol):
+    """Something that has a token to call others with."""
+
+    async def token(self) -> str:
+        """A token that is valid now.
+
+        Raises:
+            ServiceError: there is none; nothing else is tried instead.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A token in use, with its times by the monotonic clock."""
+
+    credential: str
+    token: str
+    renew_at: float
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """An exchange under way; everybody who needs its token waits for this one."""
+
+    credential: str
+    task: asyncio.Task[str]
+
+
+class ExchangedCredential:
+    """Exchanges a credential for tokens, one exchange at a time.
+
+    A token is renewed behind its back after 80 % of its life; calls wait for an exchange only when no token is
+    valid. A changed credential is exchanged at once, and a refused one ends the use of its token.
+    """
+
+    def __init__(self, read: Callable[[], str | None], exchange: Exchange, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._read = read
+        self._exchange = exchange
+        self._clock = clock
+        self._held: _Held | None = None
+        self._flight: _Flight | None = None
+        self._refused: tuple[str, ServiceError] | None = None
+        self._pause_until = 0.0
+
+    async def token(self) -> str:
+        """A token that is valid now.
+
+        Raises:
+            ServiceError: UNAVAILABLE / CREDENTIAL_MISSING; UNAUTHENTICATED where the credential is refused;
+                or why the exchange failed.
+        """
+        credential, now = self._read(), self._clock.monotonic()
+        if not credential:
+            self._held = None
+            raise platform_error(grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "no credential to call others with")
+        held = self._held
+        if held is None or held.credential != credential or now >= held.expires_at:
+            return await self._exchanged(credential, now)
+        if now >= held.renew_at and now >= self._pause_until:
+            self._start(credential)
+        return held.token
+
+    async def close(self) -> None:
+        """Ends a running exchange."""
+        if self._flight is not None:
+            self._flight.task.cancel()
+            await asyncio.wait({self._flight.task})
+
+    async def _exchanged(self, credential: str, now: float) -> str:
+        if self._refused is not None and self._refused[0] == credential and now < self._pause_until:
+            raise replace(self._refused[1])
+        return await asyncio.shield(self._start(credential))
+
+    def _start(self, credential: str) -> asyncio.Task[str]:
+        flight = self._flight
+        if flight is None or flight.task.done() or flight.credential != credential:
+            # Shared by all callers: it must not run under the deadline of whoever came first.
+            task = asyncio.create_task(self._renew(credential), context=Context())
+            task.add_done_callback(_look_at)
+            self._flight = flight = _Flight(credential, task)
+        return flight.task
+
+    async def _renew(self, credential: str) -> str:
+        try:
+            token, expire_time = await self._exchange(credential)
+        except ServiceError as error:
+            self._note(credential, error)
+            raise
+        life_s = max(MIN_LIFE_S, (expire_time - self._clock.now()).total_seconds())
+        now = self._clock.monotonic()
+        if self._flight is not None and self._flight.credential == credential:
+            self._refused = None
+            self._held = _Held(credential, token, now + RENEW_AT * life_s, now + life_s)
+        return token
+
+    def _note(self, credential: str, error: ServiceError) -> None:
+        _log.warning("credential not exchanged", error=str(error))
+        self._pause_until = self._clock.monotonic() + PAUSE_S
+        if error.code is grpc.StatusCode.UNAUTHENTICATED:
+            self._refused = (credential, error)
+            if self._held is not None and self._held.credential == credential:
+                self._held = None
+
+
+class FileCredential:
+    """The credential in a file of mode 0600: read when first needed, and again when the file changes."""
+
+    def __init__(self, path: Path, exchange: Exchange, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._exchanged = ExchangedCredential(CredentialFile(path, clock).read, exchange, clock)
+
+    async def token(self) -> str:
+        """A token that is valid now; raises as `ExchangedCredential.token` does."""
+        return await self._exchanged.token()
+
+    async def close(self) -> None:
+        """Ends a running exchange."""
+        await self._exchanged.close()
+
+
+def _look_at(task: asyncio.Task[str]) -> None:
+    # A renewal nobody waited for was logged where it failed; asyncio need not complain again.
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,1 @@
+"""Rules of tenants and credentials: standard library and kernel only."""

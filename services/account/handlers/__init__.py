@@ -1,0 +1,1 @@
+"""The account service on the wire: decode, domain, encode."""

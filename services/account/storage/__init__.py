@@ -1,0 +1,1 @@
+"""What the account service keeps: tenants and keys in its database, private keys and the root secret in files."""

@@ -1,0 +1,31 @@
+"""Puts the cart service together."""
+
+from __future__ import annotations
+
+from trunkline.process import Node
+from trunkline.server import Service
+
+from services.cart.handlers.cart_service import CartServicer
+from services.cart.handlers.transaction_service import TransactionServicer
+from services.cart.peers.items import ItemPeer
+from services.cart.peers.payment_methods import PaymentMethodPeer
+from services.cart.peers.receipt_ranges import ReceiptRangePeer
+from services.cart.peers.terminals import TerminalPeer
+from services.cart.settings import CartSettings
+from services.cart.storage.tables import METADATA, PLATFORM, VERSIONS
+
+
+async def build(node: Node[CartSettings]) -> Service:
+    """The service, ready to be served."""
+    storage = await node.open_storage(METADATA, PLATFORM, VERSIONS)
+    terminals = TerminalPeer(node.connect("terminal"))
+    methods = PaymentMethodPeer(node.connect("payment"))
+    ranges = ReceiptRangePeer(node.connect("store"))
+    items = ItemPeer(node.connect("item"))
+    return node.service(
+        storage,
+        servicers=[
+            CartServicer(storage.database, storage.unit, terminals, items, methods, ranges),
+            TransactionServicer(storage.database, storage.unit, terminals, methods, ranges),
+        ],
+    )

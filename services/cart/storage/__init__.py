@@ -1,0 +1,1 @@
+"""Where the cart service keeps carts, transactions, numbers and seals."""

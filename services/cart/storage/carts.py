@@ -1,0 +1,65 @@
+"""Carts in the database: the truth. Every function runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+
+from services.cart.domain.cart import Cart, check_owner
+from services.cart.domain.document import from_document, to_document
+from services.cart.storage.tables import CART
+from services.kernel.failure import NotFound
+from services.kernel.ids import TerminalId
+
+
+def get(connection: sa.Connection, terminal_id: TerminalId, cart_id: str) -> Cart:
+    """The cart of this terminal; NotFound / CART_NOT_FOUND to any other."""
+    query = sa.select(CART.c.document).where(CART.c.tenant_id == terminal_id.tenant_id, CART.c.cart_id == cart_id)
+    document = connection.scalar(query)
+    if document is None:
+        raise NotFound("CART_NOT_FOUND", "the terminal has no such cart", cart_id=cart_id)
+    cart = from_document(json.loads(document))
+    check_owner(cart, terminal_id)
+    return cart
+
+
+def add(connection: sa.Connection, cart: Cart) -> None:
+    """Adds a new cart."""
+    terminal = cart.terminal_id
+    connection.execute(
+        sa.insert(CART).values(
+            tenant_id=terminal.tenant_id,
+            cart_id=cart.cart_id,
+            store_code=terminal.store_code,
+            terminal_no=terminal.terminal_no,
+            business_counter=cart.opening.business_counter,
+            finished=False,
+            document=_encode(cart),
+        )
+    )
+
+
+def replace(connection: sa.Connection, cart: Cart) -> None:
+    """Writes a cart after a change."""
+    connection.execute(
+        sa.update(CART)
+        .where(CART.c.tenant_id == cart.terminal_id.tenant_id, CART.c.cart_id == cart.cart_id)
+        .values(finished=cart.state.finished, document=_encode(cart))
+    )
+
+
+def unfinished(connection: sa.Connection, terminal_id: TerminalId, business_counter: int) -> int:
+    """How many carts of an opening are neither completed nor cancelled."""
+    query = sa.select(sa.func.count()).where(
+        CART.c.tenant_id == terminal_id.tenant_id,
+        CART.c.store_code == terminal_id.store_code,
+        CART.c.terminal_no == terminal_id.terminal_no,
+        CART.c.business_counter == business_counter,
+        CART.c.finished == sa.false(),
+    )
+    return connection.scalar(query) or 0
+
+
+def _encode(cart: Cart) -> str:
+    return json.dumps(to_document(cart), ensure_ascii=False, separators=(",", ":"))
