@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import sqlalchemy as sa
-from trunkline.process import Node, run
+from trunkline.node import Node
+from trunkline.process import run
 from trunkline.server import Context, Service
 from trunkline.settings import ServiceSettings
 from trunkline.storage import Transaction, UnitOfWork, new_metadata, platform_tables

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
-
 from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
+
 from trunkline.auth.credential import Credential, FileCredential
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.interceptors import client_policies as policies
@@ -71,7 +71,7 @@ class PeerChannel(grpc.aio.Channel):
         """What this process knows of the target: breakers, retry budget, cached answers."""
         return self._shared.peer
 
-    async def __aenter__(self) -> PeerChannel:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -155,9 +155,7 @@ def connect(
     return PeerChannel(shared, release)
 
 
-def _open(
-    name: str, target: str, credential: Credential | None, settings: PlatformSettings, clock: Clock
-) -> _Shared:
+def _open(name: str, target: str, credential: Credential | None, settings: PlatformSettings, clock: Clock) -> _Shared:
     peer = policies.Peer(
         name=name,
         clock=clock,
@@ -209,6 +207,6 @@ async def exchange(credential: str, *, settings: PlatformSettings | None = None)
     """
     async with connect("account", settings=settings) as channel:
         request = identity_service_pb2.ExchangeCredentialRequest(credential=credential)
-        stub: identity_service_pb2_grpc.IdentityServiceAsyncStub = identity_service_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[assignment]
+        stub = identity_service_pb2_grpc.IdentityServiceStub(channel)
         answer = await stub.ExchangeCredential(request)
     return answer.token, answer.expire_time.ToDatetime(UTC)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from trunkline import headers
 
 PLATFORM_DOMAIN = "trunk"
 """ErrorInfo domain of failures that the platform itself reports."""
-MESSAGE_LIMIT = 1024
-"""Longest message sent, in characters: long ones do not fit a header frame."""
-
-_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+TEXT_LIMIT_BYTES = 512
+"""Longest message, value or description that is sent: trailers beyond 8 KB may be refused by the client's gRPC."""
+STATUS_LIMIT_BYTES = 4096
+"""Longest google.rpc.Status that is sent; violations that do not fit are left out."""
+Trailers = tuple[tuple[str, str | bytes], ...]
+"""Trailing metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,6 @@ class ServiceError(Exception):
         return f"{self.code.name} {where}{self.reason}: {self.message}"
 
 
-
 @dataclass(frozen=True, slots=True)
 class _Maker:
     """Makes ServiceErrors of one code: `not_found("ITEM_UNKNOWN", "no such item", item_code="A-1")`."""
@@ -85,22 +88,37 @@ def platform_error(
 
 
 def to_status(error: ServiceError) -> status_pb2.Status:
-    """The google.rpc.Status of an error."""
-    details = [_pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain, metadata=error.metadata))]
-    if error.violations:
-        fields = [
-            error_details_pb2.BadRequest.FieldViolation(field=violation.field, description=violation.description)
-            for violation in error.violations
-        ]
-        details.append(_pack(error_details_pb2.BadRequest(field_violations=fields)))
+    """The google.rpc.Status of an error, short enough for a header frame."""
+    metadata = {name: bounded(value) for name, value in error.metadata.items()}
+    details = [_pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain, metadata=metadata))]
     if error.retry_after_s is not None and error.retry_after_s >= 0:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         details.append(_pack(error_details_pb2.RetryInfo(retry_delay=delay)))
-    return status_pb2.Status(code=error.code.value[0], message=error.message[:MESSAGE_LIMIT], details=details)
+    status = status_pb2.Status(code=error.code.value[0], message=bounded(error.message), details=details)
+    if error.violations:
+        status.details.append(_pack(_bad_request(error.violations, STATUS_LIMIT_BYTES - status.ByteSize())))
+    return status
 
 
-def trailers_of(error: ServiceError) -> tuple[tuple[str, str | bytes], ...]:
+def bounded(text: str) -> str:
+    """The text, cut where it is too long to be sent."""
+    return text.encode(errors="replace")[:TEXT_LIMIT_BYTES].decode(errors="ignore")
+
+
+def _bad_request(violations: Sequence[Violation], room_bytes: int) -> error_details_pb2.BadRequest:
+    request = error_details_pb2.BadRequest()
+    for violation in violations:
+        one = error_details_pb2.BadRequest.FieldViolation(
+            field=bounded(violation.field), description=bounded(violation.description)
+        )
+        if request.field_violations and request.ByteSize() + one.ByteSize() > room_bytes:
+            break
+        request.field_violations.append(one)
+    return request
+
+
+def trailers_of(error: ServiceError) -> Trailers:
     """The trailing metadata that carries an error: its status, push-back and mark of exhaustion."""
     trailers: list[tuple[str, str | bytes]] = [(headers.STATUS_DETAILS, to_status(error).SerializeToString())]
     if error.retry_after_s is not None:
@@ -119,7 +137,9 @@ def from_call(
     error.exhausted = headers.RETRY_EXHAUSTED in found
     raw = found.get(headers.STATUS_DETAILS)
     if isinstance(raw, bytes):
-        _fill(error, status_pb2.Status.FromString(raw))
+        # Details that cannot be read still leave the code and the text.
+        with suppress(DecodeError):
+            _fill(error, status_pb2.Status.FromString(raw))
     if headers.PUSHBACK_MS in found:
         error.retry_after_s = _pushback_s(str(found[headers.PUSHBACK_MS]))
     return error
@@ -131,7 +151,6 @@ def _pushback_s(value: str) -> float:
 
 
 def _fill(error: ServiceError, status: status_pb2.Status) -> None:
-    error.code = _BY_NUMBER.get(status.code, error.code)
     error.message = status.message
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
     for detail in status.details:
@@ -140,10 +159,10 @@ def _fill(error: ServiceError, status: status_pb2.Status) -> None:
         elif detail.Unpack(bad):
             error.violations = [Violation(one.field, one.description) for one in bad.field_violations]
         elif detail.Unpack(retry):
-            error.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+            error.retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
 
 
-def _pack(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _pack(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

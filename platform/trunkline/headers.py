@@ -22,4 +22,3 @@ REPLAYED = "trunk-replayed"
 """Trailer: the answer is the stored one of an earlier call with the same key."""
 STATUS_DETAILS = "grpc-status-details-bin"
 """Trailer: the serialized google.rpc.Status."""
-

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
 
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from trunkline.errors import unavailable
 
 Check = Callable[[], Awaitable[None]]
 """Raises when what it looks at does not answer."""
@@ -26,7 +29,7 @@ class Health:
     """Full names of the gRPC services that this serves."""
 
     def __init__(self, names: Sequence[str], gates: Sequence[Check], dependencies: Mapping[str, Check]) -> None:
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = _Servicer()
         self._names = ("", *names)
         self._gates = gates
         self._dependencies = dependencies
@@ -61,6 +64,10 @@ class Health:
         self._draining = True
         await self._servicer.enter_graceful_shutdown()
 
+    def end_watches(self) -> None:
+        """Ends the streams of who watches: they would never end, and hold a drain up to its last second."""
+        self._servicer.ending.set()
+
     async def _tell(self, name: str, alive: bool) -> None:
         if self._draining or self._last.get(name) == alive:
             return
@@ -68,6 +75,25 @@ class Health:
             _log.info("health changed", name=name or "(all)", serving=alive)
         self._last[name] = alive
         await self._servicer.set(name, _Status.SERVING if alive else _Status.NOT_SERVING)
+
+
+class _Servicer(health.aio.HealthServicer):
+    """The stock servicer, but its watches can be ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending = asyncio.Event()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: N802 - the rpc's name
+        watch = asyncio.create_task(super().Watch(request, context))
+        ending = asyncio.create_task(self.ending.wait())
+        try:
+            await asyncio.wait((watch, ending), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watch.cancel()
+            ending.cancel()
+            await asyncio.gather(watch, ending, return_exceptions=True)
+        raise unavailable("", "the server is ending")
 
 
 async def _answers(check: Check) -> bool:

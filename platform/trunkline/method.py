@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -10,9 +11,9 @@ from functools import cache
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-
 from trunk.policy.v1 import policy_pb2
 
+_VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
 EXEMPT_SERVICES = frozenset(
     {
         "grpc.health.v1.Health",
@@ -74,7 +75,7 @@ class Method:
         """Domain of its error reasons: `pos.item` for `/pos.item.v1.ItemService/GetItem`."""
         package = self.service.rpartition(".")[0]
         head, _, version = package.rpartition(".")
-        return head if head and version.startswith("v") else package
+        return head if head and _VERSION.fullmatch(version) else package
 
     @property
     def repeatable(self) -> bool:
@@ -168,6 +169,8 @@ def _check(path: str, policy: policy_pb2.CallPolicy, level: int) -> None:
 def _problems(policy: policy_pb2.CallPolicy, level: int) -> Iterable[str]:
     if policy.access == policy_pb2.CallPolicy.ACCESS_UNSPECIFIED:
         yield "has no policy, or a policy without access"
+    if policy.access not in policy_pb2.CallPolicy.Access.values():
+        yield "has an access that this version does not know"
     if policy.deadline.ToTimedelta().total_seconds() <= 0:
         yield "has no deadline"
     if (policy.access == policy_pb2.CallPolicy.ACCESS_SCOPES) != bool(policy.scopes):

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -46,6 +46,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 
 Context = grpc.aio.ServicerContext[Any, Any]
 """What a servicer's method is given beside the request; few need it."""
+BACKGROUND_END_S = 3.0
+"""Seconds that background work has to return, once it is told to stop; then it is cancelled."""
 Background = Callable[[asyncio.Event], Awaitable[None]]
 """Work beside the calls; returns soon after the event is set."""
 _log = structlog.get_logger("trunkline.server")
@@ -77,24 +79,50 @@ class PortInUse(Exception):
     """Somebody else listens there."""
 
 
+class BackgroundFailed(Exception):
+    """Background work of a service ended with an exception."""
+
+
 class Server:
     """Services in one process on one port. An async context manager: leaving it drains."""
+
+    health: Health
+    """What it says of itself, once it serves."""
 
     def __init__(
         self, services: Sequence[Service], settings: PlatformSettings, *, port: int = 0, clock: Clock = SYSTEM_CLOCK
     ) -> None:
+        self.port = 0
+        """Port it serves on."""
+        self.ended = asyncio.Event()
+        """Set when it should end: by a signal, or because background work failed."""
+        self.failure: BaseException | None = None
+        """Why background work failed."""
         self._services = services
         self._settings = settings
         self._clock = clock
         self._wanted_port = port
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self.health = Health(services_of(services), gates(services), dependencies(services))
-        self.port = 0
+        self._drain_lock = asyncio.Lock()
+        self._closed = False
 
-    async def __aenter__(self) -> Server:
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            # Nobody else closes what the services hold: leaving is for those who came in.
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.drain()
+
+    async def _start(self) -> None:
         names = services_of(self._services)
         hosts = {name: self._host(service) for service in self._services for name in names_of(service)}
+        self.health = Health(names, gates(self._services), dependencies(self._services))
         self._server = grpc.aio.server(interceptors=[ServerChain(hosts, SERVER_ORDER)], options=OPTIONS)
         for service in self._services:
             for servicer in service.servicers:
@@ -109,30 +137,37 @@ class Server:
             raise PortInUse(f"{address} is in use by another process") from None
         await self.health.check()
         await self._server.start()
-        self._tasks = [asyncio.create_task(self.health.run(self._stop))]
-        self._tasks += [
-            asyncio.create_task(work(self._stop)) for service in self._services for work in service.background
-        ]
+        work = [one for service in self._services for one in service.background]
+        self._tasks = [asyncio.create_task(_run(one, self._stop)) for one in (self.health.run, *work)]
         for task in self._tasks:
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._background_ended)
         _log.info("serving", port=self.port, services=names)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.drain()
 
     async def drain(self) -> None:
         """NOT_SERVING, a wait for callers to notice, no new calls, running ones finish, then everything is closed."""
-        await self.health.drain()
-        await asyncio.sleep(self._settings.drain_wait_s)
-        await self._server.stop(self._settings.drain_s)
+        async with self._drain_lock:
+            if self._closed:
+                return
+            await self.health.drain()
+            await asyncio.sleep(self._settings.drain_wait_s)
+            self.health.end_watches()
+            await self._server.stop(self._settings.drain_s)
+            await self._close()
+            _log.info("stopped")
+
+    async def _close(self) -> None:
+        self._closed = True
         self._stop.set()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=BACKGROUND_END_S)
+            for task in late:
+                _log.warning("background work does not end; cancelled", work=task.get_name())
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         async with AsyncExitStack() as stack:
             for service in reversed(self._services):
                 for close in reversed(service.close):
                     stack.push_async_callback(close)
-        _log.info("stopped")
 
     def _host(self, service: Service) -> Host:
         return Host(
@@ -143,16 +178,21 @@ class Server:
             rate_per_tenant=self._settings.rate_per_tenant,
         )
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             # A service without its relay or consumer only looks alive: end, and be restarted.
-            _log.error("background work failed; draining", exc_info=error)
-            signal.raise_signal(signal.SIGTERM)
+            _log.error("background work failed", exc_info=error)
+            self.failure = self.failure or error
+            self.ended.set()
+
+
+async def _run(work: Background, stop: asyncio.Event) -> None:
+    await work(stop)
 
 
 def names_of(service: Service) -> list[str]:
     """Full names of the gRPC services it serves. Every method of them must have a policy."""
-    names = [_contract(servicer)[0] for servicer in service.servicers]
+    names = [contract_of(servicer) for servicer in service.servicers]
     for name in names:
         methods_of(name)
     return names
@@ -171,6 +211,11 @@ def gates(services: Sequence[Service]) -> list[Check]:
 def dependencies(services: Sequence[Service]) -> dict[str, Check]:
     """What is reported beside, by name."""
     return {f"dep.{name}": check for service in services for name, check in service.dependencies.items()}
+
+
+def contract_of(servicer: object) -> str:
+    """Full name of the gRPC service that a servicer implements; TypeError for anything but a generated one."""
+    return _contract(servicer)[0]
 
 
 def _contract(servicer: object) -> tuple[str, type]:
@@ -196,10 +241,13 @@ async def serve(
     Raises:
         PortInUse: another process listens there.
         ContractError: a method has no policy.
+        BackgroundFailed: background work failed; everything has been drained and closed.
     """
-    ended = asyncio.Event()
+    server = Server(services, settings, port=port, clock=clock)
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, ended.set)
-    async with Server(services, settings, port=port, clock=clock):
-        await ended.wait()
+        loop.add_signal_handler(one, server.ended.set)
+    async with server:
+        await server.ended.wait()
+    if server.failure is not None:
+        raise BackgroundFailed(str(server.failure)) from server.failure

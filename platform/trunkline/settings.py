@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from trunkline.policies.breaker import PRESETS
 
 Profile = Literal["development", "test", "production"]
-_SECRET = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+_SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
 
 
 class PlatformSettings(BaseSettings):
     """Settings of the platform, the same in every service. Each is read from TRUNKLINE_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="TRUNKLINE_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TRUNKLINE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     profile: Profile = "production"
     """development: reflection on, unset peers are looked for on this machine; test: as production, with test hooks."""
@@ -33,7 +35,7 @@ class PlatformSettings(BaseSettings):
     """File (mode 0600) with this process's own credential; without it calls of its own fail."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
     """Redis that carries the events. Needed by every service that publishes or consumes."""
-    token_issuer: str = "trunkline"
+    token_issuer: str = "trunkline"  # noqa: S105 - a name, no secret
     """`iss` and `aud` of this system's tokens."""
     drain_wait_s: float = Field(default=0.5, ge=0, le=60)
     """Seconds between NOT_SERVING and the end of accepting calls, for callers to notice."""
@@ -56,7 +58,7 @@ class PlatformSettings(BaseSettings):
 class ServiceSettings(BaseSettings):
     """Settings that every service has. A service subclasses it with its own prefix, such as POS_ITEM_."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     port: int = Field(default=0, ge=0, le=65535)
     """Port to serve on; 0 picks a free one."""
@@ -72,6 +74,14 @@ def load(*classes: type[S]) -> list[S]:
 
     All mistakes of all classes are printed together, one a line; the process then ends with 2.
     """
+    loaded, mistakes = read(*classes)
+    if mistakes:
+        refuse(mistakes)
+    return loaded
+
+
+def read(*classes: type[S]) -> tuple[list[S], list[str]]:
+    """Reads settings from the environment; gives those without a mistake, and all mistakes of the others."""
     loaded: list[S] = []
     mistakes: list[str] = []
     for settings_class in classes:
@@ -79,17 +89,17 @@ def load(*classes: type[S]) -> list[S]:
             loaded.append(settings_class())
         except ValidationError as error:
             mistakes.extend(_mistakes(settings_class, error))
-    if mistakes:
-        refuse(mistakes)
-    return loaded
+        except SettingsError as error:
+            mistakes.append(str(error))
+    return loaded, mistakes
 
 
 def refuse(mistakes: Sequence[str]) -> NoReturn:
     """Says what is wrong, one mistake a line, and ends the process with 2."""
     plural = "s" if len(mistakes) > 1 else ""
-    print(f"cannot start: {len(mistakes)} setting{plural} to mend", file=sys.stderr)  # noqa: T201
+    print(f"cannot start: {len(mistakes)} setting{plural} to mend", file=sys.stderr)
     for mistake in mistakes:
-        print(f"  {mistake}", file=sys.stderr)  # noqa: T201
+        print(f"  {mistake}", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -97,21 +107,32 @@ def _mistakes(settings_class: type[BaseSettings], error: ValidationError) -> lis
     prefix = settings_class.model_config.get("env_prefix", "")
     found = []
     for one in error.errors():
+        if not one["loc"]:
+            found.append(f"{prefix}*: {one['msg']}")
+            continue
         name = str(one["loc"][0])
         variable = name if name.isupper() else f"{prefix}{name}".upper()
-        found.append(f"{variable}={one['input']!r}: {one['msg']}")
+        found.append(
+            f"{variable} is not set" if one["type"] == "missing" else f"{variable}={one['input']!r}: {one['msg']}"
+        )
     return found
 
 
 def describe(*settings: BaseSettings) -> dict[str, Any]:
     """The effective settings, to be printed at start; passwords inside addresses are hidden."""
     return {
-        f"{one.model_config.get('env_prefix', '')}{name}".lower(): _SECRET.sub(r"\1***@", str(value))
+        f"{one.model_config.get('env_prefix', '')}{name}".lower(): _redacted(str(value))
         for one in settings
         for name, value in one
     }
 
 
+def _redacted(text: str) -> str:
+    for secret in _SECRETS:
+        text = secret.sub(r"\1***\2", text)
+    return text
+
+
 def environment() -> Mapping[str, str]:
     """The environment, for what is discovered by name (`ITEM_SERVICE_HOST`) or handed to child processes."""
-    return os.environ
+    return os.environ  # noqa: TID251 - here they are read

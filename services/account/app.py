@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.auth.keys import PublicKeys
 from trunkline.auth.verifier import TokenVerifier
-from trunkline.process import Node, Storage
+from trunkline.node import Node, Storage
 from trunkline.server import Service
 
 from services.account.domain.grant import ROOT_ID

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.process import Node
+from trunkline.node import Node
 from trunkline.server import Service
 
 from services.cart.handlers.cart_service import CartServicer
@@ -17,7 +17,7 @@ from services.cart.storage.tables import METADATA, PLATFORM, VERSIONS
 
 async def build(node: Node[CartSettings]) -> Service:
     """The service, ready to be served."""
-    storage = await node.open_storage(METADATA, PLATFORM, VERSIONS)
+    storage = await node.open_storage(METADATA, PLATFORM, VERSIONS, publishes=True)
     terminals = TerminalPeer(node.connect("terminal"))
     methods = PaymentMethodPeer(node.connect("payment"))
     ranges = ReceiptRangePeer(node.connect("store"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trunkline.process import Node
+from trunkline.node import Node
 from trunkline.server import Service
 
 from services.item.handlers.category_service import CategoryServicer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class DomainFailure(Exception):  # noqa: N818 - a refusal by rule is no error of the program
+class DomainFailure(Exception):
     """A request that the rules refuse.
 
     Args:
@@ -29,10 +29,6 @@ class WrongState(DomainFailure):
 
 class Refused(DomainFailure):
     """The request is well-formed and timely, and a rule of the shop forbids it as things stand."""
-
-
-class Forbidden(DomainFailure):
-    """The caller may not ask for this, whatever the state."""
 
 
 class NotFound(DomainFailure):

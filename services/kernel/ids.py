@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from services.kernel.failure import Forbidden
-
 TENANT_ID = re.compile(r"[a-z0-9-]{1,40}")
 STORE_CODE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 MAX_TERMINAL_NO = 9999
@@ -16,12 +14,6 @@ def check_pattern(pattern: re.Pattern[str], value: str, field: str) -> None:
     """Raises ValueError if the value does not match as a whole; contracts let no such value through."""
     if pattern.fullmatch(value) is None:
         raise ValueError(f"{field} must match {pattern.pattern}")
-
-
-def check_own_store(own_store_code: str, store_code: str) -> None:
-    """Refuses a terminal any store but its own; own_store_code is empty for who belongs to no store."""
-    if own_store_code and store_code != own_store_code:
-        raise Forbidden("STORE_FOREIGN", "a terminal may name its own store only", store_code=store_code)
 
 
 @dataclass(frozen=True, slots=True, order=True)

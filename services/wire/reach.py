@@ -24,6 +24,12 @@ def require_store(store_code: str) -> str:
     return tenant_id
 
 
+def own_store() -> str:
+    """Store of the terminal that calls; empty where another caller does, who reaches all of the tenant's."""
+    caller = _caller()
+    return caller.store_code if caller is not None else ""
+
+
 def own_terminal() -> TerminalId:
     """The terminal that calls.
 

@@ -10,7 +10,7 @@ import grpc
 from trunkline import headers
 from trunkline.call import current_call
 from trunkline.interceptors.chain import Proceed, compose
-from trunkline.interceptors.client_call import ClientCall, StreamReply, error_of
+from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply, error_of
 from trunkline.interceptors.client_policies import ClientPolicy, Peer
 from trunkline.method import Method, method_of
 
@@ -30,7 +30,9 @@ class ClientChain:
         """One object per shape, all round this chain."""
         return [_UnaryUnary(self), _UnaryStream(self), _StreamUnary(self), _StreamStream(self)]
 
-    async def run(self, continuation: Callable[..., Awaitable[Any]], details: Any, request: Any) -> tuple[ClientCall, Any]:
+    async def run(
+        self, continuation: Callable[..., Awaitable[Any]], details: Any, request: Any
+    ) -> tuple[ClientCall, Any]:
         """Makes one logical call."""
         found = self._composed.get(details.method)
         if found is None:
@@ -58,20 +60,21 @@ class ClientChain:
             credentials=call.details.credentials,
             wait_for_ready=call.details.wait_for_ready,
         )
-        call.attempt_metadata.clear()
+        call.wire = await call.continuation(details, call.request)
+        if call.method.server_streaming:
+            reply = StreamReply(call.wire)
+            if not call.method.client_streaming:
+                await reply.start()
+            return reply
+        if call.method.client_streaming:
+            return UnaryReply(call.wire)
         try:
-            call.wire = await call.continuation(details, call.request)
-            if not call.method.server_streaming:
-                return await call.wire
+            return await call.wire
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
-        reply = StreamReply(call.wire)
-        if not call.method.client_streaming:
-            await reply.start()
-        return reply
 
 
-class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-arg]
+class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
     def __init__(self, chain: ClientChain) -> None:
         self._chain = chain
 
@@ -80,7 +83,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[type-ar
         return call.wire if call.wire is not None else reply
 
 
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
+class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
     def __init__(self, chain: ClientChain) -> None:
         self._chain = chain
 
@@ -89,16 +92,16 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):  # type: ignore[type-
         return aiter(reply)
 
 
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):  # type: ignore[type-arg]
+class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
     def __init__(self, chain: ClientChain) -> None:
         self._chain = chain
 
     async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        call, _ = await self._chain.run(continuation, client_call_details, request_iterator)
-        return call.wire
+        _, reply = await self._chain.run(continuation, client_call_details, request_iterator)
+        return reply
 
 
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[type-arg]
+class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
     def __init__(self, chain: ClientChain) -> None:
         self._chain = chain
 

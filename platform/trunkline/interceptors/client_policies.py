@@ -19,7 +19,7 @@ from trunkline.call import InboundCall
 from trunkline.clock import Clock
 from trunkline.errors import ServiceError, platform_error
 from trunkline.interceptors.chain import Policy, Proceed
-from trunkline.interceptors.client_call import ClientCall, StreamReply
+from trunkline.interceptors.client_call import ClientCall, Reply
 from trunkline.method import Access, Method
 from trunkline.policies.breaker import SERVER_FAULTS, Breaker, BreakerSettings
 from trunkline.policies.budget import RetryBudget
@@ -55,8 +55,8 @@ class Peer:
     """How to wait between attempts."""
     breakers: dict[str, Breaker] = field(default_factory=dict)
     """A breaker per method."""
-    answers: OrderedDict[tuple[str, str, bytes], tuple[float, Any]] = field(default_factory=OrderedDict)
-    """Cached answers: (path, for whom, request) → (until, answer)."""
+    answers: OrderedDict[tuple[str, str, bytes], tuple[float, bytes]] = field(default_factory=OrderedDict)
+    """Cached answers: (path, for whom, request) → (until, answer). Bytes: messages can be changed by who gets them."""
 
 
 def telemetry(_: Method, peer: Peer) -> ClientPolicy:
@@ -124,9 +124,10 @@ def cache(method: Method, peer: Peer) -> ClientPolicy | None:
         found = peer.answers.get(key)
         if found is not None and found[0] > now:
             peer.answers.move_to_end(key)
-            return found[1]
+            return method.response_type.FromString(found[1])
         answer = await proceed(call)
-        peer.answers[key] = (now + method.cache_ttl_s, answer)
+        peer.answers[key] = (now + method.cache_ttl_s, answer.SerializeToString())
+        peer.answers.move_to_end(key)
         if len(peer.answers) > CACHE_ENTRIES:
             peer.answers.popitem(last=False)
         return answer
@@ -138,7 +139,7 @@ def _for_whom(inbound: InboundCall | None) -> str:
     if inbound is None:
         return ""
     caller = inbound.caller
-    return f"{inbound.tenant_id}\n{caller.kind}\n{caller.subject}" if caller else inbound.tenant_id
+    return f"{inbound.tenant_id}\n{caller.subject}\n{caller.credential_id}" if caller else inbound.tenant_id
 
 
 def retry(method: Method, peer: Peer) -> ClientPolicy:
@@ -149,8 +150,7 @@ def retry(method: Method, peer: Peer) -> ClientPolicy:
         # A stream of requests is consumed by its first attempt.
         repeatable = not method.client_streaming and (method.reads or bool(call.idempotency_key))
         while True:
-            if call.attempts:
-                call.attempt_metadata.append((headers.PREVIOUS_ATTEMPTS, str(call.attempts)))
+            call.attempt_metadata = [(headers.PREVIOUS_ATTEMPTS, str(call.attempts))] if call.attempts else []
             call.attempts += 1
             try:
                 return await proceed(call)
@@ -185,24 +185,26 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
                 target=peer.name,
                 method=method.path,
             )
-        failed: bool | None = None
+
+        def report(error: ServiceError | None, complete: bool) -> None:
+            failed = (error is not None and error.code.name in SERVER_FAULTS) if complete else None
+            guard.report(permit, peer.clock.monotonic(), failed=failed)
+
+        call.wire = None
         try:
             reply = await proceed(call)
-            failed = False
         except ServiceError as error:
-            failed = error.code.name in SERVER_FAULTS
+            # Where nothing was sent, for want of a token, nothing was learnt about the server.
+            report(error, call.wire is not None)
             raise
-        finally:
-            # Also when the caller cancels: a permit that is not given back would keep the breaker shut.
-            if failed is not False or not method.server_streaming:
-                guard.report(permit, peer.clock.monotonic(), failed=failed)
-        if isinstance(reply, StreamReply):
-
-            def ended(error: ServiceError | None, complete: bool) -> None:
-                verdict = (error is not None and error.code.name in SERVER_FAULTS) if complete else None
-                guard.report(permit, peer.clock.monotonic(), failed=verdict)
-
-            reply.on_end(ended)
+        except BaseException:
+            # The caller cancelled: a permit that is not given back would keep the breaker shut.
+            report(None, False)
+            raise
+        if isinstance(reply, Reply):
+            reply.on_end(report)
+        else:
+            report(None, True)
         return reply
 
     return policy

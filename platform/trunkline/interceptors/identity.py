@@ -18,7 +18,7 @@ _log = structlog.get_logger("trunkline.server")
 
 def authentication(method: Method, host: Host) -> ServerPolicy | None:
     """Finds out who sends the call, and for whom."""
-    if method.service in EXEMPT_SERVICES:
+    if method.service in EXEMPT_SERVICES or (method.access is Access.PUBLIC and host.verifier is None):
         return None
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,10 +51,12 @@ class HandlerContext:
 
     async def read(self) -> Any:
         """The next message of a request stream, or EOF."""
+        self.raise_if_aborted()
         return await anext(self._call.request, grpc.aio.EOF)
 
     async def write(self, message: Message) -> None:
         """Sends one message of a streaming reply."""
+        self.raise_if_aborted()
         await self._call.context.write(message.SerializeToString())
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
@@ -63,11 +65,31 @@ class HandlerContext:
         self.failure = ServiceError(code, "", details)
         raise self.failure
 
+    async def abort_with_status(self, status: grpc.Status) -> None:
+        """Ends the call, as abort does."""
+        await self.abort(status.code, status.details, status.trailing_metadata or ())
 
-Reader = Callable[[], Awaitable[Any]]
+    def raise_if_aborted(self) -> None:
+        """Raises the failure again, if the servicer asked for one and went on."""
+        if self.failure is not None:
+            raise self.failure
 
 
-async def messages(read: Reader, decode: Callable[[bytes], Message]) -> AsyncIterator[Message]:
-    """The messages of a request stream, each decoded as it comes."""
-    while (raw := await read()) is not grpc.aio.EOF:
-        yield decode(raw)
+class RequestStream:
+    """The messages of a request stream, each decoded as it comes.
+
+    No generator: one that its handler leaves unfinished would have to be closed.
+    """
+
+    def __init__(self, read: Callable[[], Awaitable[Any]], decode: Callable[[bytes], Message]) -> None:
+        self._read = read
+        self._decode = decode
+
+    def __aiter__(self) -> RequestStream:
+        return self
+
+    async def __anext__(self) -> Message:
+        raw = await self._read()
+        if raw is grpc.aio.EOF:
+            raise StopAsyncIteration
+        return self._decode(raw)

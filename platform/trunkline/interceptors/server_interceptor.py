@@ -10,8 +10,8 @@ import grpc
 from trunkline.call import InboundCall
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.interceptors.chain import Proceed, compose
-from trunkline.interceptors.server_call import ServerCall
 from trunkline.interceptors.host import Host, Maker
+from trunkline.interceptors.server_call import ServerCall
 from trunkline.interceptors.validation import handle
 from trunkline.method import Method, method_of
 
@@ -37,7 +37,7 @@ class ServerChain(grpc.aio.ServerInterceptor):
         wrapped = self._wrapped.get(path)
         if wrapped is None:
             handler = await continuation(handler_call_details)
-            if handler is None:
+            if handler is None or _generated(_behaviour(handler)):
                 return None
             wrapped = self._wrapped[path] = self._wrap(method_of(path), handler)
         return wrapped
@@ -68,3 +68,8 @@ def _behaviour(handler: Any) -> Callable[[Any, Any], Any]:
         handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
     )
     return found
+
+
+def _generated(behaviour: Callable[[Any, Any], Any]) -> bool:
+    """Whether it is the generated class's own method: nobody has written it."""
+    return behaviour.__module__.endswith("_pb2_grpc")

@@ -13,7 +13,7 @@ import structlog
 
 from trunkline import headers
 from trunkline.call import IdempotencyContext, serving
-from trunkline.errors import ServiceError, platform_error, trailers_of
+from trunkline.errors import ServiceError, Trailers, bounded, platform_error, trailers_of
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
@@ -29,7 +29,7 @@ _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 _log = structlog.get_logger("trunkline.server")
 
 
-def telemetry(method: Method, host: Host) -> ServerPolicy:
+def telemetry(method: Method, _: Host) -> ServerPolicy:
     """Makes the call the current one; tells of its outcome in one line."""
     verbose = _log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES
 
@@ -84,11 +84,23 @@ def errors(method: Method, _: Host) -> ServerPolicy:
             return reply
         if not failure.domain:
             failure.domain = method.package
+        # Its traceback would tie the failure and the frames of this call into a cycle.
+        failure, trailers = _written(failure.with_traceback(None))
         call.error = failure
-        await call.context.abort(failure.code, failure.message, (*trailers_of(failure), *call.trailers))
+        await call.context.abort(failure.code, bounded(failure.message), (*trailers, *call.trailers))
         raise AssertionError("abort returned")
 
     return policy
+
+
+def _written(failure: ServiceError) -> tuple[ServiceError, Trailers]:
+    try:
+        if failure.code is grpc.StatusCode.OK:
+            raise ValueError("a failure has a code other than OK")
+        return failure, trailers_of(failure)
+    except Exception as error:  # noqa: BLE001 - a failure that cannot be written is one that nobody knows
+        error.add_note(f"while writing {failure.domain}/{failure.reason}")
+        return _written(_unknown(error))
 
 
 def _unknown(error: Exception) -> ServiceError:
@@ -109,9 +121,11 @@ def deadline(method: Method, host: Host) -> ServerPolicy:
         if hopeless(now, call.inbound.deadline):
             raise _too_late()
         try:
-            async with asyncio.timeout(call.inbound.deadline - now):
+            async with asyncio.timeout(call.inbound.deadline - now) as limit:
                 return await proceed(call)
         except TimeoutError:
+            if not limit.expired():
+                raise  # the handler's own: nothing that the caller should take for its deadline
             raise _too_late() from None
 
     return policy
@@ -153,6 +167,8 @@ def rate_limit(method: Method, host: Host) -> ServerPolicy | None:
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         tenant = call.inbound.tenant_id
+        if not tenant:
+            return await proceed(call)
         decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0))
         host.next_free[tenant] = decision.next_free
         if not decision.admitted:
@@ -186,7 +202,9 @@ def idempotency(method: Method, host: Host) -> ServerPolicy | None:
         inbound = call.inbound
         owner = inbound.tenant_id or (inbound.principal.subject if inbound.principal else "")
         content = call.request.SerializeToString(deterministic=True)
-        context = IdempotencyContext(inbound.tenant_id, method.path, key, answers.fingerprint(content), method.secret_answer)
+        context = IdempotencyContext(
+            inbound.tenant_id, method.path, key, answers.fingerprint(content), method.secret_answer
+        )
         running = (owner, method.path, key)
         if running in host.in_progress:
             raise platform_error(

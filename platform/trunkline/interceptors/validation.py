@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any
 
 import grpc
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError, Violation, platform_error
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
-from trunkline.interceptors.server_call import HandlerContext, ServerCall, messages
+from trunkline.interceptors.server_call import HandlerContext, RequestStream, ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
 
 
@@ -34,7 +34,7 @@ def validation(method: Method, _: Host) -> ServerPolicy:
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         if method.client_streaming:
-            call.request = messages(call.context.read, decode)
+            call.request = RequestStream(call.context.read, decode)
         else:
             raw = await call.context.read()
             if raw is grpc.aio.EOF:
@@ -77,21 +77,29 @@ def _path(violation: Any) -> str:
 async def handle(call: ServerCall) -> bytes | None:
     """The end of the chain: the servicer's method, its answer encoded."""
     context = HandlerContext(call)
+    encoded: bytes | None = None
+    try:
+        if call.method.server_streaming:
+            await _stream(call, context)
+        else:
+            encoded = (await call.handler(call.request, context)).SerializeToString()
+    except Exception:
+        # Whatever a servicer does after it has aborted, the call ends as it asked first.
+        context.raise_if_aborted()
+        raise
+    context.raise_if_aborted()
+    return encoded
+
+
+async def _stream(call: ServerCall, context: HandlerContext) -> None:
     result = call.handler(call.request, context)
-    if not call.method.server_streaming:
-        response = await result
-        _remembered(context)
-        encoded: bytes = response.SerializeToString()
-        return encoded
     if isinstance(result, Awaitable):
         await result
-    else:
+        return
+    try:
         async for message in result:
-            await call.context.write(message.SerializeToString())
-    _remembered(context)
-    return None
-
-
-def _remembered(context: HandlerContext) -> None:
-    if context.failure is not None:
-        raise context.failure
+            await context.write(message)
+    finally:
+        # Not left to the garbage collector: what the servicer holds is let go while its call is the current one.
+        if isinstance(result, AsyncGenerator):
+            await result.aclose()

@@ -74,7 +74,7 @@ class Breaker:
     _consecutive: int = 0
     _outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
     _failures: int = 0
-    _opened_times: int = 0
+    _open_s: float = 0.0
     _reopen_at: float = 0.0
     _probes: dict[int, float] = field(default_factory=dict)
     _probe_no: int = 0
@@ -111,7 +111,7 @@ class Breaker:
         if failed:
             self._open(now)
         else:
-            self._opened_times = 0
+            self._open_s = 0.0
             self._change(BreakerState.CLOSED)
 
     def _count(self, now: float, failed: bool) -> None:
@@ -126,10 +126,9 @@ class Breaker:
             self._open(now)
 
     def _open(self, now: float) -> None:
-        longest = min(self.settings.open_cap_s, self.settings.open_s * 2**self._opened_times)
-        self._opened_times += 1
+        self._open_s = min(self.settings.open_cap_s, 2 * self._open_s or self.settings.open_s)
         # Jitter only shortens: the promise is "never longer", and callers must not probe together.
-        self._reopen_at = now + longest * self.uniform(0.8, 1.0)
+        self._reopen_at = now + self._open_s * self.uniform(0.8, 1.0)
         self._change(BreakerState.OPEN)
 
     def _change(self, state: BreakerState) -> None:

@@ -19,8 +19,12 @@ class RetryBudget:
     """Seconds over which both are counted."""
     floor_per_s: float = 1.0
     """Retries a second that are always allowed, so that a quiet caller may retry too."""
+    floor_burst: float = 2.0
+    """Of these, how many may come at once: a quiet caller's one call may be repeated to its third attempt."""
     _calls: deque[float] = field(default_factory=deque)
     _retries: deque[float] = field(default_factory=deque)
+    _floor: float = 0.0
+    _floor_at: float = -1e9
 
     def called(self, now: float) -> None:
         """Counts one logical call."""
@@ -30,13 +34,12 @@ class RetryBudget:
     def try_spend(self, now: float) -> bool:
         """Takes one retry from the budget; False if there is none."""
         self._forget(now)
-        allowed = max(self.ratio * len(self._calls), self.floor_per_s * self.window_s)
-        # The floor is a rate: it must not be spent at once.
-        recent = sum(1 for spent in self._retries if spent > now - 1.0)
-        if len(self._retries) >= allowed or (
-            len(self._retries) >= self.ratio * len(self._calls) and recent >= self.floor_per_s
-        ):
+        self._floor = min(self.floor_burst, self._floor + (now - self._floor_at) * self.floor_per_s)
+        self._floor_at = now
+        if len(self._retries) >= self.ratio * len(self._calls) and self._floor < 1.0 - 1e-9:
             return False
+        # Taken from both: together they allow the greater of the two, not their sum.
+        self._floor = max(0.0, self._floor - 1.0)
         self._retries.append(now)
         return True
 

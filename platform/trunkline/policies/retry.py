@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 Uniform = Callable[[float, float], float]
 """A number between the two, such as random.uniform gives."""
+OWN_REFUSALS = frozenset({"BREAKER_OPEN", "CREDENTIAL_MISSING"})
+"""Reasons why a client sends nothing; a moment later it would still send nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class RetryPolicy:
 
 
 def _worth_repeating(failure: Failure) -> bool:
-    if failure.exhausted or failure.reason == "BREAKER_OPEN":
+    if failure.exhausted or failure.reason in OWN_REFUSALS:
         return False
     match failure.code:
         case "UNAVAILABLE":

@@ -59,7 +59,7 @@ def write_system(var_dir: Path, system: RunningSystem) -> None:
 
 
 def running_target(name: str, var_dir: Path) -> str | None:
-    """gRPC target of a service of the system that runs here; None if it has none."""
+    """The gRPC target of a service of the system that runs here; None if it has none."""
     system = read_system(var_dir)
     address = system.services.get(name) if system else None
     return f"dns:///{address}" if address else None

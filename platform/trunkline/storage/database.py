@@ -75,11 +75,15 @@ class Database:
         """Takes the file's lock, checks that its tables are the right ones, and starts.
 
         Raises:
-            DatabaseRefused: another process owns the file, or `trunkline migrate` has to run first.
+            DatabaseRefused: another process owns the file, `trunkline migrate` has to run first, or the file cannot
+                be used at all.
         """
-        await self._lock.acquire(self._lock_wait_s)
         try:
+            await self._lock.acquire(self._lock_wait_s)
             self._writer.start(await asyncio.to_thread(self._prepare))
+        except (OSError, sa.exc.DBAPIError) as error:
+            self._lock.release()
+            raise DatabaseRefused(f"{self.path} cannot be opened: {sqlite.reason(error)}") from error
         except BaseException:
             self._lock.release()
             raise

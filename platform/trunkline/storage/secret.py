@@ -7,7 +7,8 @@ import hmac
 import os
 import secrets
 import stat
-from functools import cached_property
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -21,13 +22,20 @@ _NONCE_BYTES = 12
 
 
 class Secret:
-    """A random secret in a file of mode 0600, made when it is first needed.
+    """A random secret in a file of mode 0600, which is made if it is not there.
 
     Without the file, stored fingerprints and sealed answers mean nothing any more.
     """
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        """Reads the file.
+
+        Raises:
+            DatabaseRefused: others can read it, or it holds something else.
+        """
+        content = _content(file)
+        self._signing_key = hmac.digest(content, b"fingerprint", hashlib.sha256)
+        self._cipher = AESGCM(hmac.digest(content, b"seal", hashlib.sha256))
 
     def sign(self, content: bytes) -> bytes:
         """HMAC-SHA256 of content."""
@@ -45,39 +53,39 @@ class Secret:
         except InvalidTag:
             return None
 
-    @cached_property
-    def _signing_key(self) -> bytes:
-        return hmac.digest(self._content, b"fingerprint", hashlib.sha256)
 
-    @cached_property
-    def _cipher(self) -> AESGCM:
-        return AESGCM(hmac.digest(self._content, b"seal", hashlib.sha256))
+def _content(file: Path) -> bytes:
+    if not file.exists():
+        _make(file)
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077:
+        raise DatabaseRefused(f"{file} can be read by others (mode {mode:04o}): run `chmod 600` on it")
+    content = file.read_bytes()
+    if len(content) != SECRET_BYTES:
+        raise DatabaseRefused(f"{file} is not {SECRET_BYTES} bytes long: it is no secret of this service")
+    return content
 
-    @cached_property
-    def _content(self) -> bytes:
-        if not self._file.exists():
-            self._make()
-        mode = stat.S_IMODE(self._file.stat().st_mode)
-        if mode & 0o077:
-            raise DatabaseRefused(f"{self._file} can be read by others (mode {mode:04o}): run `chmod 600` on it")
-        content = self._file.read_bytes()
-        if len(content) != SECRET_BYTES:
-            raise DatabaseRefused(f"{self._file} is not {SECRET_BYTES} bytes long: it is no secret of this service")
-        return content
 
-    def _make(self) -> None:
-        # Written aside and renamed: after a crash the file is whole or not there.
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._file.with_name(f"{self._file.name}.new")
-        aside.unlink(missing_ok=True)
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(SECRET_BYTES))
-            file.flush()
+def _make(file: Path) -> None:
+    # Written aside and linked: after a crash the file is whole or not there, and the first of two makers wins.
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "wb") as written:
+            written.write(secrets.token_bytes(SECRET_BYTES))
+            written.flush()
             os.fsync(handle)
-        aside.rename(self._file)
-        directory = os.open(self._file.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        with suppress(FileExistsError):
+            file.hardlink_to(aside)
+    finally:
+        Path(aside).unlink()
+    _keep_name(file.parent)
+
+
+def _keep_name(directory: Path) -> None:
+    # A name is durable once the directory itself is on disk.
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import sqlalchemy as sa
@@ -79,33 +79,61 @@ class TransactionLostError(Exception):
     """The database ended the transaction by itself; nothing of it is kept."""
 
 
-class TransactionGuard:
+class WritingConnection(sqlite3.Connection):
     """Holds work to its transaction.
 
     SQLite rolls everything back when the disk is full, and goes on in autocommit: what work did after that would be
     kept without what it did before. And work that ended the transaction itself would end that of others.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engaged = False
-        """Work is running: the transaction may not be ended, and nothing may be done outside it."""
-        sa.event.listen(engine, "before_cursor_execute", self._before_statement)
-        sa.event.listen(engine, "commit", self._before_end)
-        sa.event.listen(engine, "rollback", self._before_end)
+    working = False
+    """Work is running: the transaction may not be ended, and nothing may be done outside it."""
 
-    def _before_statement(self, connection: sa.Connection, *_: Any) -> None:
-        if self.engaged and not driver(connection).in_transaction:
-            raise TransactionLostError("the database rolled the transaction back")
+    def cursor(self, factory: Any = None) -> Any:
+        """A cursor that refuses statements outside the transaction."""
+        return super().cursor(_WorkingCursor)
 
-    def _before_end(self, _connection: sa.Connection) -> None:
-        if self.engaged:
+    def commit(self) -> None:
+        """Commits, unless work is running."""
+        self._refuse_end()
+        super().commit()
+
+    def rollback(self) -> None:
+        """Rolls back, unless work is running."""
+        self._refuse_end()
+        super().rollback()
+
+    def _refuse_end(self) -> None:
+        if self.working:
             raise RuntimeError("work may not commit or roll back: its unit does")
+
+
+class _WorkingCursor(sqlite3.Cursor):
+    def execute(self, sql: str, parameters: Any = (), /) -> Self:
+        self._refuse_outside()
+        return super().execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Self:
+        self._refuse_outside()
+        return super().executemany(sql, parameters)
+
+    def _refuse_outside(self) -> None:
+        connection = self.connection
+        if not connection.in_transaction and connection.working:  # type: ignore[attr-defined]  # made by its cursor()
+            raise TransactionLostError("the database rolled the transaction back")
 
 
 def driver(connection: sa.Connection) -> sqlite3.Connection:
     """The connection under SQLAlchemy's."""
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
+def writing_driver(connection: sa.Connection) -> WritingConnection:
+    """The connection under the writer's."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, WritingConnection)
     return raw
 
 
@@ -122,6 +150,11 @@ def translate(error: BaseException) -> BaseException:
     if code in _UNAVAILABLE:
         return _refusal(grpc.StatusCode.UNAVAILABLE, _UNAVAILABLE[code], error)
     return error
+
+
+def reason(error: BaseException) -> str:
+    """A failure in one line, for the operator."""
+    return _UNAVAILABLE.get(_extended_code(error) & 0xFF, str(getattr(error, "orig", error)))
 
 
 def is_write_in_query(error: BaseException) -> bool:
@@ -146,6 +179,7 @@ def _connect(path: Path, busy_timeout_s: float, read_only: bool) -> sqlite3.Conn
         isolation_level=None,
         check_same_thread=False,
         cached_statements=CACHED_STATEMENTS,
+        factory=sqlite3.Connection if read_only else WritingConnection,
     )
     try:
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]

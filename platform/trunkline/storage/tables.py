@@ -49,7 +49,7 @@ class PlatformTables:
     consumer_position: sa.Table
     """Last number of each (group, topic, key) that is applied or recorded as a hole."""
     parked_event: sa.Table
-    """Events that came before their turn, waiting for the missing ones."""
+    """Events that came before their turn, waiting for the missing ones, or that failed and are tried again."""
     hole: sa.Table
     """Numbers that were passed over; closed when the event comes after all."""
     dead_letter: sa.Table
@@ -110,7 +110,7 @@ def _outbox(metadata: sa.MetaData) -> sa.Table:
         sa.Column("envelope", sa.LargeBinary, nullable=False, comment="serialized trunk.event.v1.Envelope"),
         sa.Column("create_time", Instant, nullable=False),
         sa.Column("shard", sa.Integer, comment="shard of the topic it was sent to; null while unsent"),
-        sa.Column("stream_id", sa.Text, comment="id of its entry in the stream; null while unsent"),
+        sa.Column("stream_id", sa.Text, comment="id of its entry in the stream, sortable; null while unsent"),
         sa.Column("confirmed", sa.Boolean, nullable=False, comment="every declared group has it"),
         sa.UniqueConstraint("topic", "key", "number"),
         sa.Index("ix_outbox_topic_create_time", "topic", "create_time"),
@@ -121,7 +121,12 @@ def _outbox(metadata: sa.MetaData) -> sa.Table:
     sent = sa.and_(columns.stream_id.is_not(None), columns.confirmed == sa.false())
     sa.Index("ix_outbox_unsent", columns.id, sqlite_where=unsent, postgresql_where=unsent)
     sa.Index(
-        "ix_outbox_unconfirmed", columns.topic, columns.shard, columns.id, sqlite_where=sent, postgresql_where=sent
+        "ix_outbox_unconfirmed",
+        columns.topic,
+        columns.shard,
+        columns.stream_id,
+        sqlite_where=sent,
+        postgresql_where=sent,
     )
     return table
 
@@ -177,6 +182,10 @@ def _parked_event(metadata: sa.MetaData) -> sa.Table:
         _text("event_id"),
         sa.Column("envelope", sa.LargeBinary, nullable=False),
         sa.Column("park_time", Instant, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, comment="times it was tried; 0: it waits for its turn"),
+        sa.Column("error", sa.Text, comment="the last failure, for developers; null before one"),
+        sa.Column("first_time", Instant, comment="first failure; null before one"),
+        sa.Column("retry_time", Instant, comment="not to be tried before; null: as soon as it is its turn"),
         sa.Index("ix_parked_event_park_time", "park_time"),
     )
 

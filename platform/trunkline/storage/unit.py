@@ -89,7 +89,7 @@ class UnitOfWork:
             database: Where everything is committed.
             tables: The library's tables in it.
             source: The service; it publishes the topics whose publisher it is.
-            secret_file: Makes fingerprints and seals answers; made at first use.
+            secret_file: Makes fingerprints and seals answers; made if it is not there.
             clock: Stamps the rows.
             wake: Called on the event loop after a commit with events: the relay need not poll.
         """

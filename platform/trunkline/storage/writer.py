@@ -76,11 +76,11 @@ class Writer:
         self.counts = WriterCounts()
         """For tests and metrics."""
         self._engine = engine
-        self._guard = sqlite.TransactionGuard(engine)
         self._batch_limit = batch_limit
         self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._connection: sa.Connection | None = None
-        self._thread = threading.Thread(target=self._serve, name="storage-writer")
+        # A daemon: a program that ends without close() must end. What was not committed then was not answered either.
+        self._thread = threading.Thread(target=self._serve, name="storage-writer", daemon=True)
 
     def start(self, connection: sa.Connection) -> None:
         """Starts the thread, which owns the connection from now on."""
@@ -146,7 +146,7 @@ class Writer:
             return True
         try:
             for unit in units:
-                self._run(unit, connection)
+                _run(unit, connection)
             transaction.commit()
         except Exception as error:  # noqa: BLE001  as above
             self._abandon(connection, transaction)
@@ -165,26 +165,6 @@ class Writer:
         sqlite.begin(connection)
         return connection, transaction
 
-    def _run(self, unit: Unit, connection: sa.Connection) -> None:
-        unit.result, unit.error, unit.dropped = None, None, unit.future.cancelled()
-        if unit.dropped:
-            return
-        raw = sqlite.driver(connection)
-        raw.execute("SAVEPOINT unit")
-        self._guard.engaged = True
-        try:
-            unit.result = unit.context.run(unit.work, connection)
-        except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
-            unit.error = error
-        finally:
-            self._guard.engaged = False
-        if not raw.in_transaction:
-            raise sqlite.TransactionLostError("the database rolled the transaction back") from unit.error
-        if unit.error is not None:
-            raw.execute("ROLLBACK TO unit")
-            unit.error = sqlite.translate(unit.error)
-        raw.execute("RELEASE unit")
-
     def _abandon(self, connection: sa.Connection, transaction: sa.RootTransaction) -> None:
         try:
             transaction.rollback()
@@ -196,6 +176,27 @@ class Writer:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _run(unit: Unit, connection: sa.Connection) -> None:
+    unit.result, unit.error, unit.dropped = None, None, unit.future.cancelled()
+    if unit.dropped:
+        return
+    raw = sqlite.writing_driver(connection)
+    raw.execute("SAVEPOINT unit")
+    raw.working = True
+    try:
+        unit.result = unit.context.run(unit.work, connection)
+    except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
+        unit.error = error
+    finally:
+        raw.working = False
+    if not raw.in_transaction:
+        raise sqlite.TransactionLostError("the database rolled the transaction back") from unit.error
+    if unit.error is not None:
+        raw.execute("ROLLBACK TO unit")
+        unit.error = sqlite.translate(unit.error)
+    raw.execute("RELEASE unit")
 
 
 def _answer(units: Sequence[Unit]) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
+
 from trunkline.auth.credential import Credential
-from trunkline.client import PeerChannel, connect
-from trunkline.clock import SYSTEM_CLOCK
 from trunkline.call import current_call
+from trunkline.client import PeerChannel, connect
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
 from trunkline.server import Server, Service
 from trunkline.settings import PlatformSettings
@@ -43,8 +43,9 @@ class Reached:
 class PingServicer(pb_grpc.PingServiceServicer):
     """Answers, waits or fails as the request asks."""
 
-    def __init__(self, reached: Reached) -> None:
+    def __init__(self, reached: Reached, clock: Clock = SYSTEM_CLOCK) -> None:
         self._reached = reached
+        self._clock = clock
 
     async def Ping(self, request: pb.PingRequest, context: Any) -> pb.PingResponse:
         """Answers once."""
@@ -83,7 +84,7 @@ class PingServicer(pb_grpc.PingServiceServicer):
     async def _begin(self, name: str, behaviour: pb.Behaviour) -> int:
         self._reached.calls[name] += 1
         call = current_call()
-        left = -1 if call is None or call.deadline is None else int((call.deadline - SYSTEM_CLOCK.monotonic()) * 1000)
+        left = -1 if call is None or call.deadline is None else int((call.deadline - self._clock.monotonic()) * 1000)
         self._reached.remaining_ms.append(left)
         try:
             return await behave(self._reached, behaviour)
@@ -124,23 +125,27 @@ class Bench:
 @asynccontextmanager
 async def bench(
     *,
+    ping: pb_grpc.PingServiceServicer | None = None,
     servicers: Sequence[object] = (),
     service: dict[str, Any] | None = None,
     credential: Credential | None = None,
     settings: PlatformSettings = BENCH_SETTINGS,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[Bench]:
     """A server with PingService and the given servicers on a free port, and a channel to it.
 
     Args:
+        ping: instead of the bench's own PingServicer; nothing is counted then.
         servicers: served beside PingService.
         service: further fields of Service, such as verifier or answers.
         credential: of the channel.
         settings: of both sides.
+        clock: of both sides: deadlines, breakers, budgets and limits.
     """
     reached = Reached()
-    served = Service(name="ping", servicers=[PingServicer(reached), *servicers], **(service or {}))
-    async with Server([served], settings) as server:
+    served = Service(name="ping", servicers=[ping or PingServicer(reached, clock), *servicers], **(service or {}))
+    async with Server([served], settings, clock=clock) as server:
         target = f"dns:///{settings.listen_host}:{server.port}"
-        async with connect("ping", credential=credential, target=target, settings=settings) as channel:
+        async with connect("ping", credential=credential, target=target, settings=settings, clock=clock) as channel:
             stub: Any = pb_grpc.PingServiceStub(channel)
             yield Bench(channel, stub, reached, server)

@@ -82,16 +82,8 @@ def tax_of(tax_code: str) -> Tax:
 def check_references(item: Item, known_categories: set[str]) -> None:
     """Refuses an item whose category or tax does not exist."""
     if item.category_code not in known_categories:
-        raise WrongState(
-            "CATEGORY_NOT_FOUND",
-            "the item's category does not exist",
-            category_code=item.category_code,
-            item_code=item.item_code,
-        )
-    if item.tax_code not in DEFAULT_TAXES:
-        raise WrongState(
-            "TAX_NOT_FOUND", "the item's tax does not exist", tax_code=item.tax_code, item_code=item.item_code
-        )
+        raise category_missing(item.category_code)
+    tax_of(item.tax_code)
 
 
 def check_changeable(item: Item) -> None:

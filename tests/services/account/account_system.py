@@ -14,7 +14,7 @@ from pos.account.v1.tenant_pb2 import Tenant
 from trunk.identity.v1 import identity_service_pb2 as identity_pb
 from trunk.identity.v1 import identity_service_pb2_grpc as identity_pb_grpc
 from trunkline.client import connect
-from trunkline.process import Node
+from trunkline.node import Node
 from trunkline.server import Server
 from trunkline.settings import PlatformSettings
 from trunkline.storage.migrate import upgrade

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 from pos.account.v1 import account_service_pb2 as pb
-from trunkline.process import Node
+from trunkline.node import Node
 from trunkline.settings import PlatformSettings
 from trunkline.storage import DatabaseRefused
 from trunkline.storage.autogenerate import differences

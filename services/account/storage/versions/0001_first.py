@@ -125,7 +125,9 @@ def upgrade() -> None:
         sa.Column("envelope", sa.LargeBinary(), nullable=False, comment="serialized trunk.event.v1.Envelope"),
         sa.Column("create_time", Instant(), nullable=False),
         sa.Column("shard", sa.Integer(), nullable=True, comment="shard of the topic it was sent to; null while unsent"),
-        sa.Column("stream_id", sa.Text(), nullable=True, comment="id of its entry in the stream; null while unsent"),
+        sa.Column(
+            "stream_id", sa.Text(), nullable=True, comment="id of its entry in the stream, sortable; null while unsent"
+        ),
         sa.Column("confirmed", sa.Boolean(), nullable=False, comment="every declared group has it"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("topic", "key", "number", name=op.f("uq_outbox_topic_key_number")),
@@ -135,7 +137,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_outbox_topic_create_time", ["topic", "create_time"], unique=False)
         batch_op.create_index(
             "ix_outbox_unconfirmed",
-            ["topic", "shard", "id"],
+            ["topic", "shard", "stream_id"],
             unique=False,
             sqlite_where=sa.text("stream_id IS NOT NULL AND confirmed = 0"),
             postgresql_where=sa.text("stream_id IS NOT NULL AND confirmed = 0"),
@@ -172,6 +174,12 @@ def upgrade() -> None:
         sa.Column("event_id", sa.Text(), nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=False),
         sa.Column("park_time", Instant(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False, comment="times it was tried; 0: it waits for its turn"),
+        sa.Column("error", sa.Text(), nullable=True, comment="the last failure, for developers; null before one"),
+        sa.Column("first_time", Instant(), nullable=True, comment="first failure; null before one"),
+        sa.Column(
+            "retry_time", Instant(), nullable=True, comment="not to be tried before; null: as soon as it is its turn"
+        ),
         sa.PrimaryKeyConstraint("consumer_group", "topic", "key", "number", name=op.f("pk_parked_event")),
     )
     with op.batch_alter_table("parked_event", schema=None) as batch_op:

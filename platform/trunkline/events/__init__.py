@@ -1,0 +1,23 @@
+"""Events on plain Redis: from the outbox to streams and a channel, and from there to effects, once and in order."""
+
+from trunkline.events.consumer import Consumer
+from trunkline.events.event import ConsumerTransaction, Event, Handler, Handlers
+from trunkline.events.redis import RedisUnavailable
+from trunkline.events.relay import Relay
+from trunkline.events.tail import tail
+from trunkline.events.topics import Topic, TopicError, declared_topics, topic_of
+
+__all__ = [
+    "Consumer",
+    "ConsumerTransaction",
+    "Event",
+    "Handler",
+    "Handlers",
+    "RedisUnavailable",
+    "Relay",
+    "Topic",
+    "TopicError",
+    "declared_topics",
+    "tail",
+    "topic_of",
+]

@@ -1,0 +1,198 @@
+"""What becomes of events, inside one transaction: positions, inbox rows, effects, parked events and dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from trunkline.call import acting_for
+from trunkline.events.aside import Aside, Failure
+from trunkline.events.event import Arrival, ConsumerTransaction
+from trunkline.events.inbox import ATTEMPTS, Verdict, decide
+from trunkline.events.ledger import Key, Ledger
+from trunkline.storage import Outbox, PlatformTables
+
+MISSING = "MISSING"
+"""Reason of a hole: the event did not come in time."""
+DEAD_LETTER = "DEAD_LETTER"
+"""Reason of a hole: the event could not be applied."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some events, once it is committed."""
+
+    applied: list[Arrival] = field(default_factory=list)
+    """Had their effect."""
+    filled: int = 0
+    """Of these, those that were passed over before."""
+    duplicates: int = 0
+    """Had had it before, or are parked already."""
+    parked: list[Arrival] = field(default_factory=list)
+    """Wait for their turn, or for another attempt."""
+    dead: list[Arrival] = field(default_factory=list)
+    """Became dead letters."""
+    holes: int = 0
+    """Numbers passed over."""
+    moved: set[Key] = field(default_factory=set)
+    """Keys that went on."""
+    published: int = 0
+    """Events that handlers published."""
+
+
+class Applying:
+    """Decides by number and does what was decided, for one group."""
+
+    def __init__(self, tables: PlatformTables, group: str) -> None:
+        self.aside = Aside(tables, group)
+        """Parked events and dead letters."""
+        self.ledger = Ledger(tables, group)
+        """Positions, inbox and holes."""
+        self._outbox = Outbox(tables, group)
+
+    def apply(
+        self, connection: sa.Connection, arrivals: Collection[Arrival], now: datetime, *, parked_keys: Collection[Key]
+    ) -> Outcome:
+        """Applies events in their order. One that fails undoes all.
+
+        Args:
+            connection: Of the transaction.
+            arrivals: The events.
+            now: The instant of the transaction.
+            parked_keys: At least the keys that have parked events.
+        """
+        outcome = Outcome()
+        before = self._positions(connection, arrivals)
+        last = dict(before)
+        for arrival in arrivals:
+            if arrival.envelope is None:
+                self._bury(connection, arrival, outcome, now)
+            elif not self._is_parked(connection, arrival, outcome, parked_keys):
+                self._apply_one(connection, arrival, last, outcome, now)
+        self.ledger.add_inbox(connection, outcome.applied, now)
+        self._move(connection, before, last, outcome, now)
+        return outcome
+
+    def set_aside(
+        self, connection: sa.Connection, arrival: Arrival, error: str, now: datetime, *, retry_time: datetime
+    ) -> Outcome:
+        """Parks an event that failed alone until retry_time, or makes it a dead letter if that was the last attempt."""
+        failure = Failure(error, arrival.attempts + 1, now)
+        if failure.attempts >= ATTEMPTS:
+            return self._give_up(connection, arrival, failure)
+        if arrival.entry is not None and not self.aside.is_parked(connection, arrival):
+            self.aside.park(connection, arrival, now)
+        self.aside.postpone(connection, arrival, failure, retry_time)
+        return Outcome(parked=[arrival])
+
+    def pass_over(self, connection: sa.Connection, key: Key, missing: range, now: datetime) -> Outcome:
+        """Records numbers that did not come as holes, and lets the key go on. Does nothing if they came."""
+        before = self.ledger.positions(connection, {key})
+        outcome = Outcome()
+        if before.get(key, 0) + 1 == missing.start:
+            self.ledger.open_holes(connection, key, missing, MISSING, now)
+            outcome.holes = len(missing)
+            self._move(connection, before, {key: missing.stop - 1}, outcome, now)
+        return outcome
+
+    def _give_up(self, connection: sa.Connection, arrival: Arrival, failure: Failure) -> Outcome:
+        outcome = Outcome()
+        before = self._positions(connection, [arrival])
+        last = dict(before)
+        verdict = self._verdict(connection, arrival, last)
+        first_time = self.aside.first_failure(connection, arrival) or failure.now
+        self.aside.take(connection, arrival)
+        if verdict is not Verdict.DUPLICATE:
+            self.aside.bury(connection, arrival, failure, first_time)
+            outcome.dead.append(arrival)
+        if verdict is Verdict.APPLY:
+            self._skip(connection, arrival, last, outcome, failure.now)
+        self._move(connection, before, last, outcome, failure.now)
+        return outcome
+
+    def _apply_one(
+        self, connection: sa.Connection, arrival: Arrival, last: dict[Key, int], outcome: Outcome, now: datetime
+    ) -> None:
+        verdict = self._verdict(connection, arrival, last)
+        if verdict is Verdict.PARK:
+            if arrival.entry is not None:
+                self.aside.park(connection, arrival, now)
+                outcome.parked.append(arrival)
+            return
+        if arrival.entry is None:
+            self.aside.take(connection, arrival)
+        if verdict is Verdict.DUPLICATE:
+            outcome.duplicates += 1
+        elif arrival.refusal:
+            self._bury(connection, arrival, outcome, now)
+            if verdict is Verdict.APPLY:
+                self._skip(connection, arrival, last, outcome, now)
+        else:
+            self._effect(connection, arrival, outcome, now)
+            if verdict is Verdict.FILL:
+                self.ledger.close_hole(connection, arrival.key, arrival.number, now)
+                self.aside.close_letter(connection, arrival, now)
+                outcome.filled += 1
+            else:
+                last[arrival.key] = arrival.number
+
+    def _effect(self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, now: datetime) -> None:
+        assert arrival.event is not None
+        assert arrival.handler is not None
+        envelope = arrival.event.envelope
+        with acting_for(envelope.tenant_id, method=f"consume/{envelope.type}", request_id=envelope.request_id) as call:
+            transaction = ConsumerTransaction(connection, self._outbox, now, call)
+            arrival.handler(transaction, arrival.event)
+        outcome.published += transaction.published
+        outcome.applied.append(arrival)
+
+    def _bury(self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, now: datetime) -> None:
+        unknown = arrival.envelope is not None and f"of type {arrival.envelope.type}"
+        self.aside.bury(connection, arrival, Failure(unknown or "no envelope of this topic", 1, now), now)
+        outcome.dead.append(arrival)
+
+    def _skip(
+        self, connection: sa.Connection, arrival: Arrival, last: dict[Key, int], outcome: Outcome, now: datetime
+    ) -> None:
+        self.ledger.open_holes(connection, arrival.key, [arrival.number], DEAD_LETTER, now)
+        last[arrival.key] = arrival.number
+        outcome.holes += 1
+
+    def _is_parked(
+        self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, parked_keys: Collection[Key]
+    ) -> bool:
+        """Whether an event from a stream is parked already: then the parked one is tried when it is its turn."""
+        if arrival.entry is None:
+            return False
+        perhaps = arrival.key in parked_keys or any(one.key == arrival.key for one in outcome.parked)
+        if not perhaps or not self.aside.is_parked(connection, arrival):
+            return False
+        outcome.duplicates += 1
+        return True
+
+    def _verdict(self, connection: sa.Connection, arrival: Arrival, last: dict[Key, int]) -> Verdict:
+        key, number = arrival.key, arrival.number
+        return decide(
+            number,
+            last=last.get(key, 0),
+            hole_open=lambda: self.ledger.hole_open(connection, key, number),
+        )
+
+    def _positions(self, connection: sa.Connection, arrivals: Collection[Arrival]) -> dict[Key, int]:
+        keys = {arrival.key for arrival in arrivals if arrival.envelope is not None}
+        return self.ledger.positions(connection, keys) if keys else {}
+
+    def _move(
+        self,
+        connection: sa.Connection,
+        before: dict[Key, int],
+        after: dict[Key, int],
+        outcome: Outcome,
+        now: datetime,
+    ) -> None:
+        moved = {key: number for key, number in after.items() if before.get(key) != number}
+        self.ledger.move(connection, moved, known=before, now=now)
+        outcome.moved.update(moved)

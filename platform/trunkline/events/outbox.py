@@ -1,0 +1,136 @@
+"""The relay's half of the outbox: which rows to send, which are sent, which are confirmed. Inside a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from trunkline.events.shard import Shard, ShardState
+from trunkline.events.stream_id import StreamId
+from trunkline.storage import PlatformTables
+
+CHUNK = 500
+"""Rows marked in one transaction, so that calls do not wait for it."""
+_AFTER_ALL = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """An event that has yet to be sent."""
+
+    id: int
+    """Of its row."""
+    topic: str
+    """Topic it belongs to."""
+    key: str
+    """Key its order is kept by."""
+    data: bytes
+    """Its envelope, serialized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An event that was sent."""
+
+    id: int
+    """Of its row."""
+    shard: int
+    """Shard of its topic."""
+    stream_id: StreamId
+    """Its entry."""
+    confirmed: bool
+    """Nobody has to confirm it."""
+
+
+class OutboxRows:
+    """The rows of some topics."""
+
+    def __init__(self, tables: PlatformTables, topics: Iterable[str]) -> None:
+        self._settings = tables.outbox_setting
+        outbox = self._outbox = tables.outbox
+        self._unconfirmed = tables.unconfirmed
+        self._unsent = (
+            sa.select(outbox.c.id, outbox.c.topic, outbox.c.key, outbox.c.envelope)
+            .where(tables.unsent, outbox.c.topic.in_(list(topics)))
+            .order_by(outbox.c.id)
+            .limit(sa.bindparam("_limit"))
+        )
+        self._any_unconfirmed = sa.select(outbox.c.id).where(tables.unconfirmed).limit(1)
+        self._mark_sent = (
+            sa.update(outbox)
+            .where(outbox.c.id == sa.bindparam("_id"))
+            .values(
+                shard=sa.bindparam("_shard"),
+                stream_id=sa.bindparam("_stream_id"),
+                confirmed=sa.bindparam("_confirmed"),
+            )
+        )
+
+    def decide_shards(self, connection: sa.Connection, wanted: Mapping[str, int], now: datetime) -> dict[str, int]:
+        """Shards of each topic: as they were decided first. Keys would change streams, and lose their order."""
+        table = self._settings
+        decided = {row.topic: row.shards for row in connection.execute(sa.select(table.c.topic, table.c.shards))}
+        rows = [
+            {"topic": topic, "shards": shards, "create_time": now}
+            for topic, shards in wanted.items()
+            if topic not in decided
+        ]
+        if rows:
+            connection.execute(sa.insert(table), rows)
+        return {topic: decided.get(topic, shards) for topic, shards in wanted.items()}
+
+    def unsent(self, connection: sa.Connection, limit: int) -> list[Unsent]:
+        """Rows to send next, in the order of their commits. Chosen by state: a late commit is not passed over."""
+        return [Unsent(*row) for row in connection.execute(self._unsent, {"_limit": limit})]
+
+    def mark_sent(self, connection: sa.Connection, rows: Sequence[Sent]) -> None:
+        """Keeps where rows were sent to."""
+        connection.execute(
+            self._mark_sent,
+            [
+                {
+                    "_id": row.id,
+                    "_shard": row.shard,
+                    "_stream_id": row.stream_id.sortable,
+                    "_confirmed": row.confirmed,
+                }
+                for row in rows
+            ],
+        )
+
+    def lost_from(self, connection: sa.Connection, states: Mapping[Shard, ShardState]) -> list[Shard]:
+        """Streams that lack entries which not every group has confirmed."""
+        if connection.execute(self._any_unconfirmed).first() is None:
+            return []
+        return [
+            shard
+            for shard, state in states.items()
+            for outside in self._outside(state)
+            if connection.execute(self._of(shard, outside).limit(1)).first() is not None
+        ]
+
+    def mark_unsent(self, connection: sa.Connection, shard: Shard, state: ShardState) -> int:
+        """Takes back that entries were sent which the stream lacks; says of how many, CHUNK if there may be more."""
+        lost = self._of(shard, sa.or_(*self._outside(state))).limit(CHUNK)
+        statement = sa.update(self._outbox).where(self._outbox.c.id.in_(lost)).values(shard=None, stream_id=None)
+        return connection.execute(statement).rowcount
+
+    def mark_confirmed(self, connection: sa.Connection, shard: Shard, up_to: StreamId) -> int:
+        """Marks what every group has confirmed; says how many rows, CHUNK if there may be more."""
+        rows = self._of(shard, self._outbox.c.stream_id <= up_to.sortable).limit(CHUNK)
+        statement = sa.update(self._outbox).where(self._outbox.c.id.in_(rows)).values(confirmed=True)
+        return connection.execute(statement).rowcount
+
+    def _of(self, shard: Shard, condition: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+        columns = self._outbox.c
+        return sa.select(columns.id).where(
+            columns.topic == shard.topic, columns.shard == shard.number, self._unconfirmed, condition
+        )
+
+    def _outside(self, state: ShardState) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+        column = self._outbox.c.stream_id
+        first = state.first.sortable if state.first is not None else _AFTER_ALL
+        return column < first, column > state.last.sortable

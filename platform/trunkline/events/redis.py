@@ -1,0 +1,263 @@
+"""The only module that speaks to Redis: RESP2, and commands up to Redis 6.2, so that every server since works.
+
+Nothing is retried here: a repeated XADD makes a second entry, so whoever asked decides. And no connection is replaced
+silently: behind a new one may stand a server that has lost its last entries, and that has to be looked at first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from trunkline.events.shard import Entry, Shard, ShardState
+from trunkline.events.stream_id import StreamId
+from trunkline.events.topics import confirmed_name, shards_name
+
+FIELD = "e"
+"""The one field of an entry: a serialized trunk.event.v1.Envelope."""
+ANSWER_S = 5.0
+"""Seconds an answer may take."""
+CONNECT_S = 2.0
+"""Seconds a connection may take."""
+LONGEST_BLOCK_S = 2.0
+"""Longest time a read may wait for entries; the client waits ANSWER_S longer, so it is never broken off."""
+NEW = ">"
+"""Read what nobody in the group has been given yet."""
+
+
+class RedisUnavailable(Exception):
+    """Redis cannot be reached, or refuses: try again later."""
+
+
+class GroupMissing(RedisUnavailable):
+    """A stream, or its group, is gone: Redis has lost data."""
+
+
+class Link:
+    """One connection to Redis. It is opened by `connect`, and by nothing else."""
+
+    def __init__(self, url: str, *, name: str, block_s: float = 0.0) -> None:
+        """Describes the connection.
+
+        Args:
+            url: Where Redis is.
+            name: Whose connection it is, for `CLIENT LIST`.
+            block_s: Longest time its reads wait for entries; a link that blocks is used for nothing else.
+        """
+        self.block_s = min(block_s, LONGEST_BLOCK_S)
+        """Longest time its reads wait."""
+        self._connecting = False
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=1,
+            timeout=ANSWER_S,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=ANSWER_S + self.block_s,
+            socket_connect_timeout=CONNECT_S,
+            socket_keepalive=True,
+            client_name=f"trunkline-{name}",
+            redis_connect_func=self._on_connect,
+        )
+        self._client: Any = Redis(connection_pool=self._pool)  # its own types say Any or less
+
+    async def connect(self) -> None:
+        """Opens the connection anew.
+
+        Raises:
+            RedisUnavailable: nobody answers.
+        """
+        self._connecting = True
+        try:
+            with _mapped():
+                await self._pool.disconnect()
+                await self._client.ping()
+        finally:
+            self._connecting = False
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        with _mapped():
+            await self._client.aclose()
+            await self._pool.disconnect()
+
+    async def append(self, events: Sequence[tuple[Shard, bytes]]) -> list[StreamId]:
+        """Adds events to their streams and publishes them on their topics' channels, in one pipeline.
+
+        Gives the ids of those before the first that was refused: none of the others counts as sent.
+
+        Raises:
+            RedisUnavailable: the first was refused, or nobody knows what was done.
+        """
+        commands: list[tuple[Any, ...]] = []
+        for shard, data in events:
+            commands.append(("XADD", shard.stream, "*", FIELD, data))
+            # Whoever listens there only watches: what comes of it does not matter.
+            commands.append(("PUBLISH", shard.topic, data))
+        added: list[StreamId] = []
+        for answer in (await self._pipeline(commands))[::2]:
+            if isinstance(answer, Exception):
+                if added:
+                    break
+                raise _translated(answer) from answer
+            added.append(StreamId.parse(answer))
+        return added
+
+    async def inspect(self, shards: Sequence[Shard]) -> list[ShardState]:
+        """What Redis holds of some streams.
+
+        Raises:
+            RedisUnavailable: it does not say.
+        """
+        commands: list[tuple[Any, ...]] = []
+        for shard in shards:
+            commands.append(("XINFO STREAM", shard.stream))
+            commands.append(("HGETALL", confirmed_name(*shard)))
+        answers = await self._pipeline(commands)
+        return [_state(info, confirmed) for info, confirmed in zip(answers[::2], answers[1::2], strict=True)]
+
+    async def set_shards(self, shards: Mapping[str, int]) -> None:
+        """Says how many shards each topic has.
+
+        Raises:
+            RedisUnavailable: that could not be kept.
+        """
+        _require(await self._pipeline([("SET", shards_name(topic), count) for topic, count in shards.items()]))
+
+    async def shards(self, topics: Sequence[str]) -> dict[str, int]:
+        """How many shards each topic has; those whose publisher has not said so yet are left out.
+
+        Raises:
+            RedisUnavailable: Redis does not say.
+        """
+        answers = _require(await self._pipeline([("GET", shards_name(topic)) for topic in topics]))
+        return {topic: int(count) for topic, count in zip(topics, answers, strict=True) if count is not None}
+
+    async def create_groups(self, group: str, shards: Sequence[Shard]) -> None:
+        """Makes a group where it is missing, from the first entry on, so that it misses none.
+
+        Raises:
+            RedisUnavailable: it could not be made.
+        """
+        answers = await self._pipeline(
+            [("XGROUP CREATE", shard.stream, group, "0", "MKSTREAM") for shard in shards],
+        )
+        _require([None if isinstance(one, ResponseError) and "BUSYGROUP" in str(one) else one for one in answers])
+
+    async def read(
+        self, group: str, consumer: str, after: Mapping[Shard, str], *, count: int, block_s: float | None = None
+    ) -> list[Entry]:
+        """Reads entries for a group; never cancel it, or what is on its way stays assigned.
+
+        Args:
+            group: The group.
+            consumer: Who in the group.
+            after: Stream → NEW, or an id: then what was given to this consumer before and not acknowledged.
+            count: Most entries of each stream.
+            block_s: How long to wait for new ones, at most the link's own; None does not wait.
+
+        Raises:
+            GroupMissing: make the groups again.
+            RedisUnavailable: nothing could be read.
+        """
+        command: list[Any] = ["XREADGROUP", "GROUP", group, consumer, "COUNT", count]
+        if block_s is not None:
+            command += ["BLOCK", max(1, round(min(block_s, self.block_s) * 1000))]
+        command += ["STREAMS", *(shard.stream for shard in after), *after.values()]
+        with _mapped():
+            answer = await self._client.execute_command(*command)
+        by_stream = {shard.stream.encode(): shard for shard in after}
+        return [
+            Entry(by_stream[stream], StreamId.parse(entry_id), _data(fields))
+            for stream, entries in answer or ()
+            for entry_id, fields in entries
+        ]
+
+    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[StreamId]]) -> None:
+        """Acknowledges entries, and says that everything up to the last of each stream is confirmed.
+
+        Raises:
+            RedisUnavailable: perhaps they were, perhaps not; they may come again.
+        """
+        commands: list[tuple[Any, ...]] = []
+        for shard, ids in done.items():
+            commands.append(("XACK", shard.stream, group, *map(str, ids)))
+            commands.append(("HSET", confirmed_name(*shard), group, str(ids[-1])))
+        _require(await self._pipeline(commands))
+
+    async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """What is published on some channels from now on, until the connection is lost.
+
+        Raises:
+            RedisUnavailable: it is lost. What is published meanwhile is missed.
+        """
+        with _mapped():
+            async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(*channels)
+                while True:
+                    message = await subscription.get_message(timeout=1.0)
+                    if message is not None:
+                        yield message["data"]
+
+    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Answers to commands sent together; a refusal of one is its answer."""
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        with _mapped():
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        return answers
+
+    async def _on_connect(self, connection: Connection) -> None:
+        if not self._connecting:
+            raise RedisConnectionError("the connection was lost")
+        await connection.on_connect()
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise _translated(error) from error
+
+
+def _translated(error: Exception) -> RedisUnavailable:
+    text = str(error)
+    # UNBLOCKED: the stream went away under a read that waited.
+    gone = isinstance(error, ResponseError) and text.startswith(("NOGROUP", "UNBLOCKED"))
+    return GroupMissing(text) if gone else RedisUnavailable(text or type(error).__name__)
+
+
+def _require(answers: list[Any]) -> list[Any]:
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise _translated(answer) from answer
+    return answers
+
+
+def _state(info: Any, confirmed: Any) -> ShardState:
+    if isinstance(confirmed, Exception):
+        raise _translated(confirmed) from confirmed
+    if isinstance(info, ResponseError) and "no such key" in str(info):
+        info = {}
+    elif isinstance(info, Exception):
+        raise _translated(info) from info
+    first = info.get("first-entry")
+    return ShardState(
+        first=StreamId.parse(first[0]) if first else None,
+        last=StreamId.parse(info.get("last-generated-id", b"0-0")),
+        confirmed={group.decode(): StreamId.parse(position) for group, position in confirmed.items()},
+    )
+
+
+def _data(fields: Mapping[bytes, bytes] | None) -> bytes | None:
+    # An entry that was trimmed comes without fields; one that somebody else wrote may lack ours.
+    return fields.get(FIELD.encode(), b"") if fields else None

@@ -1,0 +1,190 @@
+"""The relay: brings the outbox to the streams and channels, in order, at least once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import ServiceError
+from trunkline.events.outage import Outage, storage_away
+from trunkline.events.outbox import CHUNK, OutboxRows, Sent, Unsent
+from trunkline.events.pause import pause
+from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.shard import Shard, ShardState
+from trunkline.events.stream_id import StreamId
+from trunkline.events.topics import DEFAULT_SHARDS, Topic, TopicError, shard_of
+from trunkline.storage import Database, PlatformTables
+
+BATCH = 256
+"""Events sent in one pipeline."""
+POLL_S = 1.0
+"""Seconds between two looks for what no wake-up told of, and between two looks at what was confirmed."""
+_log = structlog.get_logger("trunkline.events")
+
+
+@dataclass(slots=True)
+class RelayCounts:
+    """What a relay has done since it started."""
+
+    sent: int = 0
+    """Events added to a stream and published; sent again counts again."""
+    confirmed: int = 0
+    """Events that every group has confirmed."""
+    lost: int = 0
+    """Events that Redis had lost, and that were to be sent again."""
+
+
+class Relay:
+    """Sends what one service publishes. One runs on an outbox; the lock of its database sees to that."""
+
+    def __init__(
+        self,
+        database: Database,
+        tables: PlatformTables,
+        redis_url: str,
+        *,
+        source: str,
+        topics: Iterable[Topic],
+        shards: int = DEFAULT_SHARDS,
+        clock: Clock = SYSTEM_CLOCK,
+        poll_s: float = POLL_S,
+    ) -> None:
+        """Puts the parts together.
+
+        Args:
+            database: With the outbox.
+            tables: The library's tables in it.
+            redis_url: Where the streams are.
+            source: The service.
+            topics: What it publishes: `topic_of(message)` of each message, or `declared_topics().values()`, of which
+                those of other publishers are left out.
+            shards: Streams of a topic that has never been sent to.
+            clock: Stamps what is decided.
+            poll_s: Seconds between two looks for what no wake-up told of.
+
+        Raises:
+            TopicError: it publishes nothing.
+        """
+        self.counts = RelayCounts()
+        """For metrics."""
+        self._topics = {topic.name: topic for topic in topics if topic.publisher == source}
+        if not self._topics:
+            raise TopicError(f"{source} publishes no topic")
+        self._database = database
+        self._rows = OutboxRows(tables, self._topics)
+        self._link = Link(redis_url, name=f"{source}-relay")
+        self._outage = Outage(f"{source} relay")
+        self._wanted = dict.fromkeys(self._topics, shards)
+        self._clock = clock
+        self._poll_s = poll_s
+        self._woken = asyncio.Event()
+        self._shards: dict[str, int] = {}
+        self._positions: dict[Shard, StreamId] = {}
+        self._looked = 0.0
+
+    def wake(self) -> None:
+        """Tells it that something was committed; on the event loop."""
+        self._woken.set()
+
+    async def check(self) -> None:
+        """For health.
+
+        Raises:
+            RedisUnavailable: it cannot send.
+        """
+        await self._outage.check()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Sends until stop is set, and then once more what is there."""
+        try:
+            while not stop.is_set():
+                try:
+                    await self._work(stop)
+                except (RedisUnavailable, ServiceError) as error:
+                    if isinstance(error, ServiceError) and not storage_away(error):
+                        raise
+                    await pause(self._outage.failed(error), stop)
+        finally:
+            await self._link.close()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        await self._link.connect()
+        await self._decide_shards()
+        # Before anything is sent: later ids would hide that entries in the middle are gone.
+        await self._compare()
+        while not stop.is_set():
+            self._woken.clear()
+            more = await self._send()
+            self._outage.over()
+            quiet = not more and not await pause(self._poll_s, stop, self._woken)
+            if quiet or self._clock.monotonic() >= self._looked + self._poll_s:
+                await self._compare()
+        await self._send()
+
+    async def _decide_shards(self) -> None:
+        if not self._shards:
+            now = self._clock.now()
+            self._shards = await self._database.write(
+                lambda connection: self._rows.decide_shards(connection, self._wanted, now)
+            )
+            for topic, shards in self._shards.items():
+                if shards != self._wanted[topic]:
+                    _log.warning("shards stay as first decided", topic=topic, shards=shards, asked=self._wanted[topic])
+
+    async def _send(self) -> bool:
+        """Sends one batch; says whether there may be more."""
+        rows = await self._database.read(lambda connection: self._rows.unsent(connection, BATCH))
+        if not rows:
+            return False
+        shards = [self._shard(row) for row in rows]
+        ids = await self._link.append([(shard, row.data) for shard, row in zip(shards, rows, strict=True)])
+        sent = [
+            Sent(row.id, shard.number, stream_id, confirmed=not self._topics[row.topic].groups)
+            for row, shard, stream_id in zip(rows, shards, ids, strict=False)
+        ]
+        await self._database.write(lambda connection: self._rows.mark_sent(connection, sent))
+        self.counts.sent += len(sent)
+        return len(rows) == BATCH or len(sent) < len(rows)
+
+    def _shard(self, row: Unsent) -> Shard:
+        return Shard(row.topic, shard_of(row.key, self._shards[row.topic]))
+
+    async def _compare(self) -> None:
+        """Compares the outbox with the streams: what is confirmed is done, what they have lost is to be sent again."""
+        self._looked = self._clock.monotonic()
+        # Again and again: whoever empties Redis takes this away too.
+        await self._link.set_shards(self._shards)
+        shards = [Shard(topic, number) for topic, count in self._shards.items() for number in range(count)]
+        states = dict(zip(shards, await self._link.inspect(shards), strict=True))
+        for shard, state in states.items():
+            await self._confirm(shard, state)
+        for shard in await self._database.read(lambda connection: self._rows.lost_from(connection, states)):
+            await self._take_back(shard, states[shard])
+
+    async def _take_back(self, shard: Shard, state: ShardState) -> None:
+        lost, changed = 0, CHUNK
+        while changed == CHUNK:
+            changed = await self._database.write(lambda connection: self._rows.mark_unsent(connection, shard, state))
+            lost += changed
+        self.counts.lost += lost
+        self._woken.set()
+        _log.warning("the stream has lost events; they are sent again", stream=shard.stream, events=lost)
+
+    async def _confirm(self, shard: Shard, state: ShardState) -> None:
+        groups = self._topics[shard.topic].groups
+        if not groups or not groups <= state.confirmed.keys():
+            return
+        position = min(state.confirmed[group] for group in groups)
+        if self._positions.get(shard) == position:
+            return
+        changed = CHUNK
+        while changed == CHUNK:
+            changed = await self._database.write(
+                lambda connection: self._rows.mark_confirmed(connection, shard, position)
+            )
+            self.counts.confirmed += changed
+        self._positions[shard] = position

@@ -1,0 +1,43 @@
+"""Watching a topic: what is published on its channel, from now on. Whoever needs every event is a consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+from google.protobuf.message import DecodeError
+from trunk.event.v1 import envelope_pb2
+
+from trunkline.events.outage import Outage
+from trunkline.events.redis import Link, RedisUnavailable
+
+
+async def tail(redis_url: str, *topics: str) -> AsyncGenerator[envelope_pb2.Envelope, None]:
+    """Envelopes of some topics as they are published, for ever. While Redis is away, those published are missed.
+
+    The channels show the events of all tenants.
+    """
+    outage = Outage("tail")
+    link = Link(redis_url, name="tail")
+    try:
+        while True:
+            try:
+                await link.connect()
+                outage.over()
+                async with contextlib.aclosing(link.messages(topics)) as messages:
+                    async for data in messages:
+                        envelope = _envelope(data)
+                        if envelope is not None:
+                            yield envelope
+            except RedisUnavailable as error:
+                await asyncio.sleep(outage.failed(error))
+    finally:
+        await link.close()
+
+
+def _envelope(data: bytes) -> envelope_pb2.Envelope | None:
+    try:
+        return envelope_pb2.Envelope.FromString(data)
+    except DecodeError:
+        return None

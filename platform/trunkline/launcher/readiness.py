@@ -1,0 +1,86 @@
+"""Whether ports are free before a start, and whether everything answers after it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+import redis.asyncio
+import redis.exceptions
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from trunkline.launcher.system import LOCAL_HOST, LaunchError
+
+POLL_S = 0.05
+"""Seconds between two looks."""
+ASK_S = 1.0
+"""Seconds one question may take."""
+_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100))
+
+
+def require_free(ports: Mapping[str, int]) -> None:
+    """Lets a start go on only if nobody listens on the ports.
+
+    Raises:
+        LaunchError: somebody does; the text names the ports.
+    """
+    taken = [f"{port} ({name})" for name, port in ports.items() if not is_free(port)]
+    if taken:
+        word = "port" if len(taken) == 1 else "ports"
+        raise LaunchError(f"{word} {', '.join(taken)} in use by another process: end it, or choose other ports")
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # Connections of an earlier system may linger in TIME_WAIT; only a listener counts.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCAL_HOST, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
+    return True
+
+
+async def wait_serving(address: str) -> None:
+    """Returns when the service at host:port says SERVING; waits as long as it takes, so give it a bound."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        while True:
+            if await _serving(channel):
+                return
+            await asyncio.sleep(POLL_S)
+
+
+async def is_serving(address: str) -> bool:
+    """Whether the service at host:port says SERVING now."""
+    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        return await _serving(channel)
+
+
+async def _serving(channel: grpc.aio.Channel) -> bool:
+    stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know no methods
+    request = health_pb2.HealthCheckRequest()
+    try:
+        answer = await stub.Check(request, timeout=ASK_S, wait_for_ready=True)
+    except grpc.aio.AioRpcError:
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def wait_redis(url: str) -> None:
+    """Returns when a Redis-compatible server answers; waits as long as it takes, so give it a bound."""
+    client = redis.asyncio.from_url(url, protocol=2, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
+    async with client:
+        while True:
+            try:
+                await client.ping()
+            except (redis.exceptions.RedisError, OSError):
+                await asyncio.sleep(POLL_S)
+            else:
+                return

@@ -1,0 +1,194 @@
+"""A node: what one service in one process is built from. Composition roots take everything from it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import grpc
+import sqlalchemy as sa
+from trunk.identity.v1 import identity_service_pb2 as pb
+from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
+
+from trunkline.auth.keys import PublicKeys
+from trunkline.auth.verifier import TokenVerifier
+from trunkline.client import PeerChannel, connect
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.events.consumer import Consumer
+from trunkline.events.event import Handlers
+from trunkline.events.relay import Relay
+from trunkline.events.topics import declared_topics
+from trunkline.health import Check
+from trunkline.interceptors.host import Verifier
+from trunkline.method import Access, methods_of
+from trunkline.server import Background, Service, contract_of
+from trunkline.settings import PlatformSettings, ServiceSettings
+from trunkline.storage import Database, PlatformTables, UnitOfWork
+
+IDENTITY = "account"
+"""Service that implements trunk.identity.v1."""
+LOCK_WAIT_S = 15.0
+"""Seconds a successor waits for the process that still owns the database; longer than a drain."""
+S = TypeVar("S", bound=ServiceSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A service's own database and the way to change it."""
+
+    database: Database
+    """For reads."""
+    unit: UnitOfWork
+    """For everything that changes."""
+    tables: PlatformTables
+    """The platform's tables in it."""
+    relay: Relay | None
+    """Carries its events away; None for a service that publishes none."""
+
+
+@dataclass(kw_only=True)
+class Node(Generic[S]):
+    """What a service is built from: its settings, its folder, and its way to others."""
+
+    name: str
+    """Of the service."""
+    platform: PlatformSettings
+    """Settings of the platform."""
+    settings: S
+    """Settings of the service."""
+    clock: Clock = SYSTEM_CLOCK
+    """Time of everything in it."""
+    peers: dict[str, PeerChannel] = field(default_factory=dict)
+    """Channels opened by connect()."""
+    _close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    _redis_checks: list[Check] = field(default_factory=list)
+
+    @property
+    def directory(self) -> Path:
+        """Folder of the service's own files."""
+        return self.platform.var_dir / self.name
+
+    @property
+    def database_file(self) -> Path:
+        """File of the service's database."""
+        return self.settings.database or self.directory / f"{self.name}.db"
+
+    @property
+    def secret_file(self) -> Path:
+        """File of the secret that fingerprints and seals stored answers."""
+        return self.directory / "answers.secret"
+
+    def connect(self, name: str) -> PeerChannel:
+        """The channel to a peer; opened once."""
+        if name not in self.peers:
+            self.peers[name] = connect(name, settings=self.platform, clock=self.clock)
+        return self.peers[name]
+
+    def verifier(self) -> TokenVerifier:
+        """Verifies tokens with the identity service's public keys; the last ones are kept in the folder."""
+        stub: pb_grpc.IdentityServiceAsyncStub = pb_grpc.IdentityServiceStub(self.connect(IDENTITY))
+
+        async def fetch() -> Sequence[pb.PublicKey]:
+            return (await stub.ListPublicKeys(pb.ListPublicKeysRequest())).keys
+
+        keys = PublicKeys(fetch, self.directory / "public_keys.json", self.clock)
+        self._close.append(keys.close)
+        return TokenVerifier(keys, self.platform.token_issuer, self.platform.token_issuer, self.clock)
+
+    async def open_storage(
+        self, metadata: sa.MetaData, tables: PlatformTables, versions: Path | None = None, *, publishes: bool = False
+    ) -> Storage:
+        """The service's database, opened, and its unit of work.
+
+        Args:
+            metadata: The service's tables, the platform's among them.
+            tables: The platform's tables in it.
+            versions: Folder of its migration scripts; without one, tables that are missing are made.
+            publishes: The service has topics of its own: a relay carries its events to Redis.
+        """
+        self.database_file.parent.mkdir(parents=True, exist_ok=True)
+        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
+        await database.open()
+        relay = self._relay(database, tables) if publishes else None
+        unit = UnitOfWork(
+            database,
+            tables,
+            source=self.name,
+            secret_file=self.secret_file,
+            clock=self.clock,
+            wake=relay.wake if relay else None,
+        )
+        return Storage(database, unit, tables, relay)
+
+    def _relay(self, database: Database, tables: PlatformTables) -> Relay:
+        topics = declared_topics().values()
+        relay = Relay(database, tables, self.platform.redis_url, source=self.name, topics=topics, clock=self.clock)
+        self._redis_checks.append(relay.check)
+        return relay
+
+    def consumer(self, storage: Storage, handlers: Handlers) -> Background:
+        """Applies the events of the handlers' topics, each once and in order per key; for `background`."""
+        consumer = Consumer(
+            storage.database,
+            storage.tables,
+            self.platform.redis_url,
+            group=self.name,
+            handlers=handlers,
+            clock=self.clock,
+            wake=storage.relay.wake if storage.relay else None,
+        )
+        self._redis_checks.append(consumer.check)
+        return consumer.run
+
+    def service(
+        self,
+        storage: Storage,
+        *,
+        servicers: Sequence[object],
+        background: Sequence[Background] = (),
+        verifier: Verifier | None = None,
+    ) -> Service:
+        """A service on its own database, ready to be served."""
+        database, relay = storage.database, storage.relay
+        if verifier is None and _needs_tokens(servicers):
+            verifier = self.verifier()
+        checks: dict[str, Check] = {"db": database.check, **self._peer_checks()}
+        if self._redis_checks:
+            checks["redis"] = _all_of(self._redis_checks)
+        return Service(
+            name=self.name,
+            servicers=servicers,
+            verifier=verifier,
+            answers=storage.unit.answers,
+            gate=database.check,
+            dependencies=checks,
+            background=[storage.unit.answers.expire_until, *([relay.run] if relay else []), *background],
+            close=[database.close, *self._close, *(channel.close for channel in self.peers.values())],
+        )
+
+    def _peer_checks(self) -> dict[str, Check]:
+        """Whether each peer is connected, for health."""
+        return {name: _connected(channel) for name, channel in self.peers.items()}
+
+
+def _all_of(checks: Sequence[Check]) -> Check:
+    async def check() -> None:
+        for one in checks:
+            await one()
+
+    return check
+
+
+def _needs_tokens(servicers: Sequence[object]) -> bool:
+    methods = (method for servicer in servicers for method in methods_of(contract_of(servicer)))
+    return any(method.access is not Access.PUBLIC for method in methods)
+
+
+def _connected(channel: PeerChannel) -> Check:
+    async def check() -> None:
+        if channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
+            raise ConnectionError("not connected")
+
+    return check

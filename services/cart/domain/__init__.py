@@ -1,0 +1,1 @@
+"""Rules of carts and transactions: pure, no I/O."""

@@ -1,0 +1,1 @@
+"""The journal service on the wire: decode, domain, encode."""

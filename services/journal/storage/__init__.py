@@ -1,0 +1,1 @@
+"""Where the journal service keeps its records."""

@@ -1,0 +1,1 @@
+"""Rules of payment methods: standard library and kernel only."""

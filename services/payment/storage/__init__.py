@@ -1,0 +1,1 @@
+"""Where the payment service keeps its records."""

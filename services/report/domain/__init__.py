@@ -1,0 +1,1 @@
+"""Rules of reports: pure, no I/O."""

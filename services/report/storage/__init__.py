@@ -1,0 +1,1 @@
+"""Where the report service keeps its records."""

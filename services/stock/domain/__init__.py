@@ -1,0 +1,1 @@
+"""Rules of stock: pure, no I/O."""

@@ -1,0 +1,1 @@
+"""The stock service on the wire: decode, domain, encode."""

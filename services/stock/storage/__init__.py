@@ -1,0 +1,1 @@
+"""Where the stock service keeps its records."""

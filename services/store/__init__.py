@@ -1,0 +1,1 @@
+"""The store service: stores, staff and their PINs, settings."""

@@ -1,0 +1,26 @@
+"""Puts the store service together."""
+
+from __future__ import annotations
+
+from trunkline.node import Node
+from trunkline.server import Service
+
+from services.store.handlers.settings_service import SettingsServicer
+from services.store.handlers.staff_service import StaffServicer
+from services.store.handlers.store_service import StoreServicer
+from services.store.settings import StoreSettings
+from services.store.storage.pins import Pins
+from services.store.storage.tables import METADATA, PLATFORM, VERSIONS
+
+
+async def build(node: Node[StoreSettings]) -> Service:
+    """The service, ready to be served."""
+    storage = await node.open_storage(METADATA, PLATFORM, VERSIONS)
+    return node.service(
+        storage,
+        servicers=[
+            StoreServicer(storage.database, storage.unit),
+            StaffServicer(storage.database, storage.unit, Pins()),
+            SettingsServicer(storage.database, storage.unit),
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Rules of stores, staff and settings: standard library and kernel only."""

@@ -1,0 +1,1 @@
+"""The store service on the wire: decode, domain, encode."""

@@ -1,0 +1,1 @@
+"""Where the store service keeps its records."""

@@ -1,0 +1,1 @@
+"""The terminal service: who is signed in, which trading day it is, what cash moved without a sale."""

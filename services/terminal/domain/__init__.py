@@ -1,0 +1,1 @@
+"""Rules of terminals: pure, no I/O."""

@@ -1,0 +1,1 @@
+"""The terminal service on the wire: decode, domain, encode."""

@@ -1,0 +1,1 @@
+"""Where the terminal service keeps its records."""

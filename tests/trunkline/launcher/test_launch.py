@@ -1,0 +1,125 @@
+"""A launched system: its start, its end, and what happens when a part of it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+
+import pytest
+from trunkline.launcher.launch import launched
+from trunkline.launcher.leftovers import marked
+from trunkline.launcher.readiness import is_serving
+from trunkline.launcher.system import LaunchError, SystemSpec
+from trunkline.registry.system import read_system, system_file
+from trunkline.testing.ports import free_ports
+
+
+async def test_serves_and_says_where(ping_system):
+    """Inside the block every program is SERVING and system.json says where; after it nothing is left of either."""
+    async with launched(ping_system) as running:
+        assert running.system.services == ping_system.addresses
+        assert read_system(ping_system.var_dir) == running.system
+        assert [await is_serving(address) for address in ping_system.addresses.values()] == [True, True]
+        assert (ping_system.var_dir / "log" / "one.log").stat().st_size > 0
+        assert {state.state for state in running.supervisor.states()} <= {"STARTING", "RUNNING"}
+        mode = (ping_system.var_dir / "run" / "supervisord.conf").stat().st_mode
+        assert mode & 0o077 == 0
+    assert not system_file(ping_system.var_dir).exists()
+    assert marked(ping_system.var_dir) == set()
+
+
+async def test_restarts_what_was_killed(ping_system, eventually):
+    """A program killed with -9 comes back under another process id and serves again."""
+    async with launched(ping_system) as running:
+        before = {one.name: one.pid for one in running.supervisor.states()}
+        os.kill(before["one"], signal.SIGKILL)
+
+        async def back() -> bool:
+            now = {one.name: one.pid for one in running.supervisor.states()}
+            return now["one"] not in {0, before["one"]} and await is_serving(ping_system.addresses["one"])
+
+        await eventually(back)
+        assert next(one.pid for one in running.supervisor.states() if one.name == "two") == before["two"]
+
+
+async def test_stops_and_starts_one_program(ping_system, eventually):
+    """One program can be stopped and started from outside; the others do not notice."""
+    async with launched(ping_system) as running:
+        running.supervisor.stop("one")
+        assert not await is_serving(ping_system.addresses["one"])
+        assert await is_serving(ping_system.addresses["two"])
+        running.supervisor.start("one")
+        await eventually(lambda: is_serving(ping_system.addresses["one"]))
+        running.supervisor.restart("one")
+        await eventually(lambda: is_serving(ping_system.addresses["one"]))
+
+
+async def test_names_an_unknown_program(ping_system):
+    """Controlling a program that is not there is refused with the names of those that are."""
+    async with launched(ping_system) as running:
+        with pytest.raises(LaunchError, match=r"no program three .* one, two"):
+            running.supervisor.stop("three")
+
+
+async def test_refuses_a_port_in_use(ping_system):
+    """A port that somebody else listens on is named before anything is started."""
+    port = ping_system.ports["two"]
+    refused = pytest.raises(LaunchError, match=rf"port {port} \(two\) in use")
+    with socket.create_server(("127.0.0.1", port)), refused:
+        async with launched(ping_system):
+            pass
+    assert marked(ping_system.var_dir) == set()
+
+
+async def test_refuses_a_second_system(ping_system):
+    """Two systems never run on one folder: the second launcher is refused and the first one does not notice."""
+    async with launched(ping_system) as running:
+        with pytest.raises(LaunchError, match=r"runs on .* already"):
+            async with launched(ping_system):
+                pass
+        assert read_system(ping_system.var_dir) == running.system
+
+
+async def test_tells_why_a_program_refuses(tmp_path, ping_program):
+    """A program that says it cannot start ends the launch at once, with its own words."""
+    program = ping_program("bad", free_ports(1)[0], PING_REFUSE="PING_COLOUR is no colour")
+    spec = SystemSpec(var_dir=tmp_path / "var", programs=[program], environment={"TRUNKLINE_PROFILE": "test"})
+    with pytest.raises(LaunchError, match="bad does not start: PING_COLOUR is no colour"):
+        async with launched(spec):
+            pass
+    assert marked(spec.var_dir) == set()
+
+
+async def test_names_what_does_not_serve_in_time(ping_system):
+    """When the bound has passed, the programs that are not SERVING are named and everything is stopped."""
+    spec = SystemSpec(
+        var_dir=ping_system.var_dir,
+        programs=ping_system.programs,
+        environment=ping_system.environment,
+        serving_bound_s=0.01,
+    )
+    with pytest.raises(LaunchError, match=r"not ready after .*: one \(.*\), two \(.*\)"):
+        async with launched(spec):
+            pass
+    assert marked(spec.var_dir) == set()
+
+
+async def test_brings_redis(ping_system, eventually):
+    """With a port for it, the embedded server runs beside the services and all of them are told its address."""
+    port = free_ports(1)[0]
+    spec = SystemSpec(
+        var_dir=ping_system.var_dir,
+        programs=ping_system.programs,
+        environment=ping_system.environment,
+        redis_port=port,
+        redis_persistent=False,
+    )
+    async with launched(spec) as running:
+        assert running.system.redis_url == f"redis://127.0.0.1:{port}/0"
+        assert {one.name for one in running.supervisor.states()} == {"one", "two", "redis"}
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"PING\r\n")
+            assert connection.recv(16).startswith(b"+PONG")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))

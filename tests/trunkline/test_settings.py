@@ -1,0 +1,149 @@
+"""Settings: all mistakes together, nothing secret printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+from trunkline import process
+from trunkline.settings import PlatformSettings, ServiceSettings, describe, load, refuse
+
+
+class ShelfSettings(ServiceSettings):
+    """Settings of a service that does not exist."""
+
+    model_config = SettingsConfigDict(env_prefix="POS_SHELF_")
+    depth: int = Field(ge=1)
+    """Has no default."""
+    labels: list[str] = Field(default_factory=list)
+    """Read as JSON."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> ShelfSettings:
+        if self.depth > 90:
+            raise ValueError("deeper than the wall")
+        return self
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    """No setting of the machine that runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(("TRUNKLINE_", "POS_", "REDIS_", "STORE_SERVICE", "ITEM_SERVICE")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("POS_SHELF_DEPTH", "3")
+
+
+def refused(capsys: pytest.CaptureFixture[str], action: Callable[[], object]) -> list[str]:
+    """The lines printed by an action that ends the process with 2."""
+    with pytest.raises(SystemExit) as ended:
+        action()
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+def test_defaults_work():
+    """Nothing need be set for the platform; without a profile it is production."""
+    (platform,) = load(PlatformSettings)
+    assert (platform.profile, platform.listen_host, platform.credential_file) == ("production", "127.0.0.1", None)
+
+
+def test_all_mistakes_are_told_together(capsys, monkeypatch):
+    """Every mistake of every class has its line with variable, value and reason; the process ends with 2."""
+    monkeypatch.setenv("TRUNKLINE_PROFILE", "prod")
+    monkeypatch.setenv("TRUNKLINE_DRAIN_S", "-1")
+    monkeypatch.setenv("TRUNKLINE_BREAKER", "fuse")
+    monkeypatch.setenv("POS_SHELF_PORT", "70000")
+    monkeypatch.setenv("POS_SHELF_DEPTH", "deep")
+    lines = refused(capsys, lambda: load(PlatformSettings, ShelfSettings))
+    assert lines[0] == "cannot start: 5 settings to mend"
+    for told in ("TRUNKLINE_PROFILE='prod'", "TRUNKLINE_DRAIN_S='-1'", "TRUNKLINE_BREAKER='fuse'"):
+        assert sum(told in line for line in lines) == 1
+    for told in ("POS_SHELF_PORT='70000'", "POS_SHELF_DEPTH='deep'"):
+        assert sum(told in line for line in lines) == 1
+
+
+def test_a_setting_that_is_missing_is_named(capsys, monkeypatch):
+    """One without a default says that it is not set, and nothing of the others."""
+    monkeypatch.delenv("POS_SHELF_DEPTH")
+    monkeypatch.setenv("POS_SHELF_PORT", "1234")
+    assert refused(capsys, lambda: load(ShelfSettings)) == [
+        "cannot start: 1 setting to mend",
+        "  POS_SHELF_DEPTH is not set",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [("POS_SHELF_DEPTH", "91", "deeper than the wall"), ("POS_SHELF_LABELS", "[not json", "labels")],
+)
+def test_mistakes_of_other_kinds_are_told_too(capsys, monkeypatch, variable, value, told):
+    """A rule over several settings, and a text that is not of its form, are mistakes like any other."""
+    monkeypatch.setenv(variable, value)
+    lines = refused(capsys, lambda: load(ShelfSettings))
+    assert len(lines) == 2
+    assert told in lines[1]
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    """What a deployment leaves empty takes its default: no file named `.`, no address."""
+    monkeypatch.setenv("TRUNKLINE_CREDENTIAL_FILE", "")
+    monkeypatch.setenv("REDIS_URL", "")
+    monkeypatch.setenv("POS_SHELF_PORT", "")
+    (platform,), (shelf,) = load(PlatformSettings), load(ShelfSettings)
+    assert (platform.credential_file, platform.redis_url, shelf.port) == (None, "", 0)
+
+
+def test_settings_are_read_from_their_variables(monkeypatch):
+    """The platform's by TRUNKLINE_, Redis by REDIS_URL, a service's by its own prefix."""
+    monkeypatch.setenv("TRUNKLINE_VAR_DIR", "/srv/var")
+    monkeypatch.setenv("REDIS_URL", "redis://h")
+    monkeypatch.setenv("POS_SHELF_DATABASE", "/srv/shelf.db")
+    (platform,), (shelf,) = load(PlatformSettings), load(ShelfSettings)
+    assert (platform.var_dir, platform.redis_url) == (Path("/srv/var"), "redis://h")
+    assert shelf.database == Path("/srv/shelf.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "printed"),
+    [
+        ("redis://cache:6379/0", "redis://cache:6379/0"),
+        ("redis://:hunter2@cache:6379/0", "redis://:***@cache:6379/0"),
+        ("redis://shop:hunter2@cache/0", "redis://shop:***@cache/0"),
+        ("redis://shop:hun@ter2@cache/0", "redis://shop:***@cache/0"),
+        ("postgresql://h/shop?user=u&password=hunter2&x=1", "postgresql://h/shop?user=u&password=***&x=1"),
+    ],
+)
+def test_passwords_are_not_printed(url, printed):
+    """What is printed at start hides the password in an address, however it is written."""
+    described = describe(PlatformSettings(redis_url=url))
+    assert described["trunkline_redis_url"] == printed
+    assert described["trunkline_profile"] == "production"
+
+
+def test_refuse_counts(capsys):
+    """One mistake is one setting."""
+    assert refused(capsys, lambda: refuse(["X is not set"])) == ["cannot start: 1 setting to mend", "  X is not set"]
+
+
+def test_a_process_tells_settings_peers_and_redis_in_one_report(capsys, monkeypatch):
+    """What keeps a service from starting is one report, before anything is built."""
+    monkeypatch.setenv("POS_SHELF_PORT", "70000")
+
+    async def build(node):
+        raise AssertionError("nothing is built")
+
+    lines = refused(capsys, lambda: process.run("shelf", ShelfSettings, build, peers=("store", "item"), events=True))
+    assert lines[0] == "cannot start: 4 settings to mend"
+    assert [line.split()[0].partition("=")[0] for line in lines[1:]] == [
+        "POS_SHELF_PORT",
+        "STORE_SERVICE_HOST",
+        "ITEM_SERVICE_HOST",
+        "REDIS_URL",
+    ]
