@@ -11,12 +11,9 @@ from dataclasses import dataclass
 
 from pos.item.v1 import item_service_pb2
 from pos.item.v1.item_service_pb2_grpc import ItemServiceStub
-from pos.journal.v1 import entry_pb2, journal_service_pb2
-from pos.journal.v1.journal_service_pb2_grpc import JournalServiceAsyncStub, JournalServiceStub
-from pos.report.v1 import report_service_pb2, sales_report_pb2
-from pos.report.v1.report_service_pb2_grpc import ReportServiceAsyncStub, ReportServiceStub
-from pos.stock.v1 import stock_pb2, stock_service_pb2
-from pos.stock.v1.stock_service_pb2_grpc import StockServiceAsyncStub, StockServiceStub
+from pos.journal.v1 import entry_pb2, journal_service_pb2, journal_service_pb2_grpc
+from pos.report.v1 import report_service_pb2, report_service_pb2_grpc, sales_report_pb2
+from pos.stock.v1 import stock_pb2, stock_service_pb2, stock_service_pb2_grpc
 from pos.terminal.v1.terminal_pb2 import Terminal
 from pos.type.v1.report_kind_pb2 import REPORT_KIND_FLASH
 from trunkline.launcher.system import LaunchError
@@ -45,7 +42,7 @@ class Day:
 
 async def from_report(caller: Caller, day: Day) -> Figures:
     """The sums of the openings' sales reports."""
-    stub = ReportServiceStub(caller.channel("report"))
+    stub = report_service_pb2_grpc.ReportServiceStub(caller.channel("report"))
     reports = await asyncio.gather(*(_report(stub, day, opening) for opening in day.openings))
     payments: Counter[str] = Counter()
     for report in reports:
@@ -71,7 +68,9 @@ async def from_report(caller: Caller, day: Day) -> Figures:
     return Figures(amounts, counts)
 
 
-async def _report(stub: ReportServiceAsyncStub, day: Day, opening: Terminal) -> sales_report_pb2.SalesReport:
+async def _report(
+    stub: report_service_pb2_grpc.ReportServiceAsyncStub, day: Day, opening: Terminal
+) -> sales_report_pb2.SalesReport:
     request = report_service_pb2.GetSalesReportRequest(
         kind=REPORT_KIND_FLASH,
         store_code=day.store_code,
@@ -91,7 +90,7 @@ async def from_journal(caller: Caller, day: Day) -> Figures:
     """The sums of the openings' journal entries."""
     amounts: Counter[str] = Counter()
     counts: Counter[str] = Counter()
-    async for entry in _entries(JournalServiceStub(caller.channel("journal")), day):
+    async for entry in _entries(journal_service_pb2_grpc.JournalServiceStub(caller.channel("journal")), day):
         kind = entry_pb2.Entry.Kind.Name(entry.kind).removeprefix("KIND_")
         amount = entry.amount_with_tax.minor_units
         if kind in SIGNS:
@@ -117,7 +116,7 @@ def _add(
     counts[units] += sign * quantity
 
 
-async def _entries(stub: JournalServiceAsyncStub, day: Day) -> AsyncIterator[entry_pb2.Entry]:
+async def _entries(stub: journal_service_pb2_grpc.JournalServiceAsyncStub, day: Day) -> AsyncIterator[entry_pb2.Entry]:
     for opening in day.openings:
         request = journal_service_pb2.ListEntriesRequest(
             store_code=day.store_code,
@@ -138,7 +137,7 @@ async def _entries(stub: JournalServiceAsyncStub, day: Day) -> AsyncIterator[ent
 
 async def issued_report(caller: Caller, day: Day, report_no: int) -> int | None:
     """Net + tax of the daily report that the first terminal issued under a number, as journalled; None if it is not."""
-    async for entry in _entries(JournalServiceStub(caller.channel("journal")), day):
+    async for entry in _entries(journal_service_pb2_grpc.JournalServiceStub(caller.channel("journal")), day):
         if entry.kind == entry_pb2.Entry.KIND_DAILY_REPORT and entry.report_no == report_no and entry.terminal_no == 1:
             return entry.amount_with_tax.minor_units
     return None
@@ -146,7 +145,7 @@ async def issued_report(caller: Caller, day: Day, report_no: int) -> int | None:
 
 async def from_stock(caller: Caller, day: Day) -> Figures:
     """Units that left the stock by transactions of the day, and what they are worth at their prices."""
-    stub = StockServiceStub(caller.channel("stock"))
+    stub = stock_service_pb2_grpc.StockServiceStub(caller.channel("stock"))
     prices = await _prices(caller, day)
     moved = await asyncio.gather(*(_moved_units(stub, day, item) for item in day.items))
     units = dict(zip(day.items, moved, strict=True))
@@ -160,7 +159,7 @@ async def _prices(caller: Caller, day: Day) -> dict[str, int]:
     return {item.item_code: item.charged_price.minor_units for item in answer.items}
 
 
-async def _moved_units(stub: StockServiceAsyncStub, day: Day, item: str) -> int:
+async def _moved_units(stub: stock_service_pb2_grpc.StockServiceAsyncStub, day: Day, item: str) -> int:
     request = stock_service_pb2.ListMovementsRequest(store_code=day.store_code, item_code=item, page_size=_PAGE)
     moved = 0
     while True:

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pos.cart.v1 import cart_pb2, cart_service_pb2
-from pos.cart.v1.cart_service_pb2_grpc import CartServiceAsyncStub
+from pos.cart.v1 import cart_pb2, cart_service_pb2, cart_service_pb2_grpc
 from pos.type.v1.money_pb2 import Money
 
 from deploy.local.calls import surely
@@ -34,7 +33,7 @@ class Line:
 class Sale:
     """A cart that is being filled."""
 
-    stub: CartServiceAsyncStub
+    stub: cart_service_pb2_grpc.CartServiceAsyncStub
     """To the cart service."""
     currency: str
     """Of all amounts."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from pos.event.v1 import cash_log_pb2, open_close_log_pb2, transaction_log_pb2
-from pos.type.v1 import cash_movement_kind_pb2, tax_kind_pb2, tender_kind_pb2, transaction_kind_pb2
+from pos.event.v1 import cash_log_pb2, open_close_log_pb2, report_log_pb2, transaction_log_pb2
+from pos.type.v1 import (
+    cash_movement_kind_pb2,
+    report_kind_pb2,
+    tax_kind_pb2,
+    tender_kind_pb2,
+    transaction_kind_pb2,
+)
 
 from services.wire.dates import to_date, to_timestamp
 
@@ -138,4 +144,16 @@ def cash(
         amount_minor_units=amount, is_initial_float=initial_float, business_date=to_date(day),
         open_counter=open_counter, business_counter=business_counter, staff_id="s1", staff_name="Hanako",
         create_time=to_timestamp(NOON),
+    )  # fmt: skip
+
+
+def report(
+    report_no: int = 1, kind: report_kind_pb2.ReportKind.ValueType = report_kind_pb2.REPORT_KIND_FLASH
+) -> report_log_pb2.ReportLog:
+    """A report of the worked sale."""
+    return report_log_pb2.ReportLog(
+        kind=kind, store_code="0001", terminal_no=1, report_no=report_no, business_date=to_date(DAY), open_counter=1,
+        business_counter=1, staff_id="s1", staff_name="Hanako", create_time=to_timestamp(NOON), currency_code="JPY",
+        gross_minor_units=816, line_discount_minor_units=70, subtotal_discount_minor_units=100, tax_minor_units=58,
+        net_minor_units=588, sale_count=1, quantity=5,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +18,6 @@ from pos.terminal.v1 import terminal_service_pb2_grpc as pb_grpc
 from pos.type.v1.date_pb2 import Date
 from pos.type.v1.money_pb2 import Money
 from trunkline.errors import ServiceError
-from trunkline.server import Context
 from trunkline.testing.local import LocalNode, LocalSystem
 
 from services.store import app as store_app
@@ -27,6 +28,10 @@ from tests.services.callers import admin, till
 
 PIN = "1234"
 DAY = Date(year=2026, month=3, day=1)
+
+
+async def _awaited(begin: Callable[[], Awaitable[Any]]) -> None:
+    await begin()
 
 
 @dataclass
@@ -44,12 +49,13 @@ class SealingCart(cart_grpc.TransactionServiceServicer):
     requests: list[cart_pb.SealOpeningRequest] = field(default_factory=list)
     """What it was asked."""
 
-    async def SealOpening(self, request: cart_pb.SealOpeningRequest, context: Context) -> cart_pb.SealOpeningResponse:
+    async def SealOpening(self, request: cart_pb.SealOpeningRequest, context: Any) -> cart_pb.SealOpeningResponse:
         """Seals an opening."""
         self.requests.append(request)
         meanwhile, self.meanwhile = self.meanwhile, None
         if meanwhile is not None:
-            await meanwhile()
+            # As from outside: not on behalf of whoever this call is served for.
+            await asyncio.create_task(_awaited(meanwhile), context=Context())
         if self.failure is not None:
             raise self.failure
         return self.seal
@@ -70,22 +76,31 @@ async def cart(system: LocalSystem) -> SealingCart:
 
 @pytest.fixture
 async def store(system: LocalSystem) -> LocalNode[StoreSettings]:
-    """The store service, with store 0001 in Tokyo, staff s1 and s2, and s3 who is not active."""
+    """The store service, with store 0001 in Tokyo and staff member s1."""
     node = await system.start("store", store_app.build, StoreSettings())
     await furnish(system, "acme")
     return node
 
 
 async def furnish(system: LocalSystem, tenant_id: str) -> None:
-    """Gives a tenant a store and its staff."""
-    channel = admin(system, tenant_id).channel("store")
-    stores = store_service_pb2_grpc.StoreServiceStub(channel)
-    ginza = Store(store_code="0001", name="Ginza", time_zone="Asia/Tokyo")
-    await stores.CreateStore(store_service_pb2.CreateStoreRequest(store=ginza))
-    staff = staff_service_pb2_grpc.StaffServiceStub(channel)
-    for staff_id, name in (("s1", "Aoki"), ("s2", "Baba"), ("s3", "Chiba")):
-        await staff.CreateStaff(staff_service_pb2.CreateStaffRequest(staff_id=staff_id, name=name, pin=PIN))
-    await staff.UpdateStaff(staff_service_pb2.UpdateStaffRequest(staff_id="s3", active=False))
+    """Gives a tenant a store and somebody to sign in."""
+    await add_store(system, tenant_id, "0001")
+    await hire(system, tenant_id, "s1", "Aoki")
+
+
+async def hire(system: LocalSystem, tenant_id: str, staff_id: str, name: str, *, active: bool = True) -> None:
+    """Gives a tenant another staff member."""
+    staff = staff_service_pb2_grpc.StaffServiceStub(admin(system, tenant_id).channel("store"))
+    await staff.CreateStaff(staff_service_pb2.CreateStaffRequest(staff_id=staff_id, name=name, pin=PIN))
+    if not active:
+        await staff.UpdateStaff(staff_service_pb2.UpdateStaffRequest(staff_id=staff_id, active=False))
+
+
+async def add_store(system: LocalSystem, tenant_id: str, store_code: str) -> None:
+    """Gives a tenant a store in Tokyo."""
+    stores = store_service_pb2_grpc.StoreServiceStub(admin(system, tenant_id).channel("store"))
+    store = Store(store_code=store_code, name="Ginza", time_zone="Asia/Tokyo")
+    await stores.CreateStore(store_service_pb2.CreateStoreRequest(store=store))
 
 
 @pytest.fixture

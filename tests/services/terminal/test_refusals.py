@@ -13,7 +13,7 @@ from trunkline.call import acting_for
 
 from tests.services.callers import admin, refusal, send, service, till
 from tests.services.published import envelopes
-from tests.services.terminal.conftest import DAY, PIN, bring, furnish, yen
+from tests.services.terminal.conftest import DAY, PIN, bring, furnish, hire, yen
 
 USD = Money(currency_code="USD", minor_units=1)
 WHO = {"terminal": "acme/0001/1"}
@@ -46,7 +46,6 @@ def mode(name: str, state: str):
     ("state", "request_", "expected"),
     [
         ("signed in", SIGN_IN, SOMEBODY),
-        ("signed in", pb.SignInRequest(staff_id="s2", pin=PIN), SOMEBODY),
         (
             "idle",
             pb.SignInRequest(staff_id="s1", pin="0000"),
@@ -56,11 +55,6 @@ def mode(name: str, state: str):
             "idle",
             pb.SignInRequest(staff_id="none", pin=PIN),
             ("PERMISSION_DENIED", "pos.terminal/PIN_REFUSED", {"staff_id": "none"}),
-        ),
-        (
-            "idle",
-            pb.SignInRequest(staff_id="s3", pin=PIN),
-            (STATE, "pos.terminal/STAFF_INACTIVE", {"staff_id": "s3"}),
         ),
         ("idle", SIGN_OUT, NOBODY),
         ("idle", OPEN, NOBODY),
@@ -127,8 +121,19 @@ async def test_refuses_the_back_office(office, request_, expected):
     assert await refusal(send(office, request_)) == expected
 
 
+async def test_refuses_a_second_person(terminal, system):
+    """Who is not active is refused after the right PIN, and anybody while another is signed in."""
+    await hire(system, "acme", "s2", "Baba")
+    await hire(system, "acme", "s3", "Chiba", active=False)
+    inactive = (STATE, "pos.terminal/STAFF_INACTIVE", {"staff_id": "s3"})
+    assert await refusal(terminal.SignIn(pb.SignInRequest(staff_id="s3", pin=PIN))) == inactive
+    await terminal.SignIn(SIGN_IN)
+    assert await refusal(terminal.SignIn(pb.SignInRequest(staff_id="s2", pin=PIN))) == SOMEBODY
+
+
 @pytest.mark.parametrize(
-    "request_", [SIGN_IN, SIGN_OUT, OPEN, CLOSE, CASH_IN, pb.SetFunctionModeRequest(function_mode=Terminal.FUNCTION_MODE_OPEN)]
+    "request_",
+    [SIGN_IN, SIGN_OUT, OPEN, CLOSE, CASH_IN, pb.SetFunctionModeRequest(function_mode=Terminal.FUNCTION_MODE_OPEN)],
 )
 async def test_a_till_that_was_not_created(office, system, request_):
     """The token of a terminal that was never created opens nothing."""

@@ -1,0 +1,128 @@
+"""The link to Redis, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from trunkline.events.redis import NEW, GroupMissing, Link, RedisUnavailable
+from trunkline.events.shard import Shard, ShardState
+from trunkline.launcher.embedded import EmbeddedRedis
+
+from tests.trunkline.events.notes import until
+
+SHARD = Shard("notes", 0)
+
+
+@pytest.fixture
+async def link(url: str) -> AsyncIterator[Link]:
+    """A link that is open."""
+    link = Link(url, name="test", block_s=1.0)
+    await link.connect()
+    yield link
+    await link.close()
+
+
+async def test_entries_have_one_field_and_go_to_the_channel(link: Link, client: Redis):
+    """An event is one XADD with the field `e`, and the same bytes on the channel of its topic."""
+    async with client.pubsub(ignore_subscribe_messages=True) as watching:
+        await watching.subscribe("notes")
+        await until(lambda: watching.subscribed)
+        (added,) = await link.append([(SHARD, b"\x00\xff")])
+
+        async def heard() -> bool:
+            message = await watching.get_message(timeout=1.0)
+            return message is not None and message["data"] == b"\x00\xff"
+
+        await until(heard)
+    assert await client.xrange("{notes:0}") == [(str(added).encode(), {b"e": b"\x00\xff"})]
+
+
+async def test_says_what_a_stream_holds(link: Link, client: Redis):
+    """First entry, last one ever added, and each group's position; nothing of a stream that is not there."""
+    added = await link.append([(SHARD, b"1"), (SHARD, b"2"), (SHARD, b"3")])
+    await client.xdel("{notes:0}", str(added[0]), str(added[2]))
+    await link.acknowledge("reader", {SHARD: added[:2]})
+
+    held, nothing = await link.inspect([SHARD, Shard("notes", 1)])
+
+    assert held == ShardState(first=added[1], last=added[2], confirmed={"reader": added[1]})
+    assert nothing == ShardState()
+
+
+async def test_counts_only_what_comes_before_a_refusal(link: Link, client: Redis):
+    """A refused entry ends what counts as sent; a refused first one is an outage."""
+    await client.set("{notes:1}", "not a stream")
+
+    assert len(await link.append([(SHARD, b"1"), (Shard("notes", 1), b"2"), (SHARD, b"3")])) == 1
+    with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+        await link.append([(Shard("notes", 1), b"2"), (SHARD, b"3")])
+
+
+async def test_gives_own_entries_again_until_they_are_acknowledged(link: Link):
+    """A group misses nothing that was there before it; what it was given stays its own."""
+    added = await link.append([(SHARD, b"1"), (SHARD, b"2")])
+    await link.create_groups("reader", [SHARD])
+    await link.create_groups("reader", [SHARD])
+
+    new = await link.read("reader", "one", {SHARD: NEW}, count=10, block_s=0.1)
+    await link.acknowledge("reader", {SHARD: added[:1]})
+    own = await link.read("reader", "one", {SHARD: "0"}, count=10)
+
+    assert [entry.data for entry in new] == [b"1", b"2"]
+    assert [entry.data for entry in own] == [b"2"]
+    assert await link.read("reader", "one", {SHARD: NEW}, count=10, block_s=0.01) == []
+
+
+async def test_an_entry_that_was_trimmed_has_no_data(link: Link, client: Redis):
+    """An own entry whose stream was trimmed comes back empty: it is no event."""
+    await link.append([(SHARD, b"1")])
+    await link.create_groups("reader", [SHARD])
+    await link.read("reader", "one", {SHARD: NEW}, count=10, block_s=0.1)
+    await client.xtrim("{notes:0}", maxlen=0, approximate=False)
+
+    (entry,) = await link.read("reader", "one", {SHARD: "0"}, count=10)
+
+    assert entry.data is None
+
+
+async def test_tells_a_lost_group_from_an_outage(link: Link, client: Redis):
+    """A stream that goes away under a reader is told apart: the group has to be made again."""
+    await link.create_groups("reader", [SHARD])
+    waiting = asyncio.create_task(link.read("reader", "one", {SHARD: NEW}, count=1, block_s=1.0))
+
+    async def blocked() -> bool:
+        return int((await client.info("clients"))["blocked_clients"]) == 1
+
+    await until(blocked)
+    await client.flushall()
+
+    with pytest.raises(GroupMissing):
+        await waiting
+
+
+async def test_a_lost_connection_is_not_replaced_silently(own_server: EmbeddedRedis):
+    """Behind a new connection may be a server that lost entries: nothing is sent before somebody looked."""
+    link = Link(own_server.url, name="test")
+    await link.connect()
+    await own_server.stop()
+    await own_server.start()
+
+    for _ in range(2):
+        with pytest.raises(RedisUnavailable):
+            await link.append([(SHARD, b"1")])
+    await link.connect()
+    await link.append([(SHARD, b"1")])
+    await link.close()
+
+
+async def test_nobody_there_is_an_outage(own_server: EmbeddedRedis):
+    """Whatever the client library raises, callers see one error."""
+    link = Link(own_server.url, name="test")
+    await own_server.stop()
+
+    with pytest.raises(RedisUnavailable):
+        await link.connect()
+    await link.close()
