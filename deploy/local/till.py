@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import grpc
 from pos.cart.v1 import cart_service_pb2, transaction_service_pb2
 from pos.cart.v1.cart_service_pb2_grpc import CartServiceStub
 from pos.cart.v1.transaction_service_pb2_grpc import TransactionServiceStub
@@ -144,7 +145,8 @@ class Till:
             request = cart_service_pb2.CancelCartRequest(cart_id=answer.cart_id)
             await surely(self._carts.CancelCart, request, key=self._key("give-up"))
         except ServiceError as error:
-            if error.reason not in {"EVENT_REFUSED", "OPENING_SEALED"}:
+            # It is finished, or its opening is sealed: there is nothing to give up.
+            if error.code is not grpc.StatusCode.FAILED_PRECONDITION:
                 raise
 
     def _book(self, transaction: Transaction) -> Transaction:

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import grpc
 import structlog
-from grpc_reflection.v1alpha import reflection
 
+from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.health import Check, Health
 from trunkline.interceptors import identity, server_policies, validation
@@ -129,7 +129,7 @@ class Server:
                 _register(servicer, self._server)
         self.health.register(self._server)
         if self._settings.profile == "development":
-            reflection.enable_server_reflection([*names, *self.health.service_names], self._server)
+            reflection.enable([*names, *self.health.service_names], self._server)
         address = f"{self._settings.listen_host}:{self._wanted_port}"
         try:
             self.port = self._server.add_insecure_port(address)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.people import Named
-from tests.trunkline.interceptors.shapes import SHAPES, failure, send
 from trunkline import client
 from trunkline.client import connect
 from trunkline.registry.targets import UnknownTarget
 from trunkline.testing.ping import BENCH_SETTINGS, bench
+
+from tests.trunkline.interceptors.people import Named
+from tests.trunkline.interceptors.shapes import SHAPES, failure, send
 
 
 async def test_one_channel_per_target():

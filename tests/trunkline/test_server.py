@@ -12,13 +12,13 @@ import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.servicers import Effects, until
-from tests.trunkline.interceptors.shapes import SHAPES, failure, send
 from trunkline import server as server_module
 from trunkline.method import ContractError
 from trunkline.server import BackgroundFailed, PortInUse, Server, Service, serve
 from trunkline.testing.ping import BENCH_SETTINGS, PingServicer, Reached, bench
+
+from tests.trunkline.interceptors.servicers import Effects, until
+from tests.trunkline.interceptors.shapes import SHAPES, failure, send
 
 
 class Closed:
@@ -92,7 +92,7 @@ async def test_a_drain_does_not_wait_for_ever():
         await until(lambda: on.reached.calls["PingAll"] == 1)
         began = time.monotonic()
         await on.server.drain()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 2.0
         assert on.reached.cancelled["PingAll"] == 1
         await asyncio.gather(running, return_exceptions=True)
 

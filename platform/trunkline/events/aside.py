@@ -93,7 +93,7 @@ class Aside:
             .values(
                 attempts=failure.attempts,
                 error=failure.error,
-                first_time=sa.func.coalesce(table.c.first_time, failure.now),
+                first_time=sa.func.coalesce(table.c.first_time, sa.literal(failure.now, table.c.first_time.type)),
                 retry_time=until,
             )
         )

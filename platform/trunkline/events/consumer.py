@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import groupby
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -72,6 +73,10 @@ class Consumer:
         """For metrics."""
         return self._settling.counts
 
+    def next_due(self) -> datetime | None:
+        """When a parked event is tried, or a missing one given up; None if nothing is parked."""
+        return self._settling.next_due()
+
     async def check(self) -> None:
         """For health.
 
@@ -131,7 +136,7 @@ class Consumer:
 
     async def _read_new(self, shards: Sequence[Shard]) -> list[Entry]:
         block_s = self._reading.block_s
-        due = self._settling.next_due()
+        due = self.next_due()
         if due is not None:
             block_s = min(block_s, max(0.0, (due - self._clock.now()).total_seconds()))
         after = dict.fromkeys(shards, NEW)

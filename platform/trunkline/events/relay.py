@@ -154,16 +154,17 @@ class Relay:
         return Shard(row.topic, shard_of(row.key, self._shards[row.topic]))
 
     async def _compare(self) -> None:
-        """Compares the outbox with the streams: what is confirmed is done, what they have lost is to be sent again."""
+        """Compares the outbox with the streams: what they have lost is to be sent again, what is confirmed is done."""
         self._looked = self._clock.monotonic()
         # Again and again: whoever empties Redis takes this away too.
         await self._link.set_shards(self._shards)
         shards = [Shard(topic, number) for topic, count in self._shards.items() for number in range(count)]
         states = dict(zip(shards, await self._link.inspect(shards), strict=True))
-        for shard, state in states.items():
-            await self._confirm(shard, state)
+        # First of all: positions past what is lost would confirm it.
         for shard in await self._database.read(lambda connection: self._rows.lost_from(connection, states)):
             await self._take_back(shard, states[shard])
+        for shard, state in states.items():
+            await self._confirm(shard, state)
 
     async def _take_back(self, shard: Shard, state: ShardState) -> None:
         lost, changed = 0, CHUNK

@@ -220,7 +220,15 @@ def credentials(method: Method, peer: Peer) -> ClientPolicy | None:
             raise platform_error(
                 grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "this process has no credential to call others with"
             )
-        token = await peer.credential.token()
+        try:
+            token = await peer.credential.token()
+        except ServiceError as error:
+            if call.inbound is None or error.code is not grpc.StatusCode.UNAUTHENTICATED:
+                raise
+            # Ours was refused, not the caller's: it must not be told that its own token is bad.
+            raise platform_error(
+                grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "this process's own credential was refused"
+            ) from error
         call.attempt_metadata.append((headers.AUTHORIZATION, f"Bearer {token}"))
         if call.inbound is not None:
             if call.inbound.caller is not None:

@@ -84,8 +84,7 @@ def errors(method: Method, _: Host) -> ServerPolicy:
             return reply
         if not failure.domain:
             failure.domain = method.package
-        # Its traceback would tie the failure and the frames of this call into a cycle.
-        failure, trailers = _written(failure.with_traceback(None))
+        failure, trailers = _written(failure)
         call.error = failure
         await call.context.abort(failure.code, bounded(failure.message), (*trailers, *call.trailers))
         raise AssertionError("abort returned")

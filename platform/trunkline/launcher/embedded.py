@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from trunkline.events.redis import Link, RedisUnavailable
-from trunkline.launcher.system import LOCAL_HOST, LaunchError
+from trunkline.launcher.readiness import require_free
+from trunkline.launcher.system import LOCAL_HOST, REDIS, LaunchError
 
 OLDEST = (6, 2)
 """Oldest version of a server on PATH that will do."""
@@ -89,8 +90,9 @@ class EmbeddedRedis:
         """Starts it and returns when it answers.
 
         Raises:
-            LaunchError: no server is found, or it does not answer in time.
+            LaunchError: no server is found, the port is in use, or it does not answer in time.
         """
+        require_free({REDIS: self.port})
         self._process = self._spawn()
         try:
             async with asyncio.timeout(START_BOUND_S):

@@ -10,27 +10,39 @@ from services.cart.storage.tables import OPENING_SEAL, TERMINAL_NUMBER
 from services.kernel.ids import TerminalId
 
 
+def _of(table: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
+    return tuple(table.c[name] == sa.bindparam(f"_{name}") for name in ("tenant_id", "store_code", "terminal_no"))
+
+
+# Built once: a statement made for every call costs more than running it.
+_NUMBERS = sa.select(TERMINAL_NUMBER.c.transaction_no, TERMINAL_NUMBER.c.receipt_no).where(*_of(TERMINAL_NUMBER))
+_COUNT_ON = (
+    sa.update(TERMINAL_NUMBER)
+    .where(*_of(TERMINAL_NUMBER))
+    .values(transaction_no=sa.bindparam("_transaction_no"), receipt_no=sa.bindparam("_receipt_no"))
+)
+_SEAL = sa.select(OPENING_SEAL.c.transaction_count, OPENING_SEAL.c.last_transaction_no).where(
+    *_of(OPENING_SEAL), OPENING_SEAL.c.business_counter == sa.bindparam("_business_counter")
+)
+
+
 def take_numbers(connection: sa.Connection, terminal_id: TerminalId, allowed: ReceiptRange) -> TransactionNumbers:
     """The next numbers of a terminal; a transaction that is undone gives them back."""
-    table = TERMINAL_NUMBER.c
-    here = _of(TERMINAL_NUMBER, terminal_id)
-    row = connection.execute(sa.select(table.transaction_no, table.receipt_no).where(*here)).first()
+    here = _bound(terminal_id)
+    row = connection.execute(_NUMBERS, here).first()
     numbers = next_numbers(TransactionNumbers(row.transaction_no, row.receipt_no) if row else None, allowed)
-    values = {"transaction_no": numbers.transaction_no, "receipt_no": numbers.receipt_no}
     if row is None:
-        connection.execute(sa.insert(TERMINAL_NUMBER).values(**_key(terminal_id), **values))
+        values = {"transaction_no": numbers.transaction_no, "receipt_no": numbers.receipt_no}
+        connection.execute(sa.insert(TERMINAL_NUMBER), {**_key(terminal_id), **values})
     else:
-        connection.execute(sa.update(TERMINAL_NUMBER).where(*here).values(**values))
+        values = {"_transaction_no": numbers.transaction_no, "_receipt_no": numbers.receipt_no}
+        connection.execute(_COUNT_ON, {**here, **values})
     return numbers
 
 
 def seal_of(connection: sa.Connection, terminal_id: TerminalId, business_counter: int) -> Seal | None:
     """The seal of an opening; None if it has none."""
-    table = OPENING_SEAL.c
-    query = sa.select(table.transaction_count, table.last_transaction_no).where(
-        *_of(OPENING_SEAL, terminal_id), table.business_counter == business_counter
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_SEAL, {**_bound(terminal_id), "_business_counter": business_counter}).first()
     return Seal(row.transaction_count, row.last_transaction_no) if row else None
 
 
@@ -59,5 +71,5 @@ def _key(terminal_id: TerminalId) -> dict[str, str | int]:
     }
 
 
-def _of(table: sa.Table, terminal_id: TerminalId) -> tuple[sa.ColumnElement[bool], ...]:
-    return tuple(table.c[name] == value for name, value in _key(terminal_id).items())
+def _bound(terminal_id: TerminalId) -> dict[str, str | int]:
+    return {f"_{name}": value for name, value in _key(terminal_id).items()}

@@ -16,6 +16,11 @@ from services.kernel.opening import Opening
 from services.kernel.staff import SignedInStaff
 
 _E = ENTRY.c
+# Made once: putting a statement together costs more than running it.
+_ADD = sa.insert(ENTRY)
+_THERE = sa.select(_E.entry_id).where(
+    _E.tenant_id == sa.bindparam("tenant_id"), _E.entry_id == sa.bindparam("entry_id")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,9 @@ class Position:
 
 def add(connection: sa.Connection, entry: Entry, position: Position) -> None:
     """Adds the row of an event, unless it is there."""
-    seen = sa.select(_E.entry_id).where(
-        _E.tenant_id == entry.occurrence.terminal_id.tenant_id, _E.entry_id == entry.occurrence.entry_id
-    )
-    if connection.execute(seen).first() is None:
-        connection.execute(sa.insert(ENTRY).values(**_values(entry, position)))
+    values = _values(entry, position)
+    if connection.execute(_THERE, {name: values[name] for name in ("tenant_id", "entry_id")}).first() is None:
+        connection.execute(_ADD, values)
 
 
 def get(connection: sa.Connection, tenant_id: str, entry_id: str) -> Entry:
@@ -71,7 +74,9 @@ def page(connection: sa.Connection, search: Search, *, after: Mark | None, limit
     )
     order = (_E.create_time, _E.number, _E.entry_id)
     if after is not None:
-        query = query.where(sa.tuple_(*order) < sa.tuple_(after.create_time, after.number, after.entry_id))
+        end = zip((after.create_time, after.number, after.entry_id), order, strict=True)
+        # A tuple does not give its values the types of the columns they are compared with.
+        query = query.where(sa.tuple_(*order) < sa.tuple_(*(sa.literal(value, column.type) for value, column in end)))
     rows = connection.execute(query.order_by(*(column.desc() for column in order)).limit(limit))
     return [_stored(row) for row in rows]
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from services.report.domain.figures import Figure, FigureKey, FigureName
 from services.report.domain.scope import Place, Scope
-from services.report.storage.keys import at, key_of, within
+from services.report.storage.keys import at, here, key_of, within
 from services.report.storage.tables import FIGURE
 
 RunningKey = tuple[str, date, int, int, FigureKey]
@@ -17,29 +17,36 @@ RunningKey = tuple[str, date, int, int, FigureKey]
 
 _F = FIGURE.c
 _SUMS = (sa.func.sum(_F.amount), sa.func.sum(_F.quantity), sa.func.sum(_F.count))
-_ADD = {"amount": _F.amount + sa.bindparam("d_amount"), "quantity": _F.quantity + sa.bindparam("d_quantity")}
-_ADD["count"] = _F["count"] + sa.bindparam("d_count")
+_DELTAS = ("amount", "quantity", "count")
+# Made once: putting a statement together costs more than running it.
+_ADD = (
+    sa.update(FIGURE)
+    .where(*at(FIGURE, "name", "code"))
+    .values({name: _F[name] + sa.bindparam(f"add_{name}") for name in _DELTAS})
+)
+_THERE = sa.select(_F.name, _F.code).where(*at(FIGURE))
 
 
 def add(connection: sa.Connection, place: Place, figures: Mapping[FigureKey, Figure]) -> None:
     """Adds to the figures of a place."""
-    there = {
-        FigureKey(FigureName(row.name), row.code)
-        for row in connection.execute(sa.select(_F.name, _F.code).where(*at(FIGURE, place)))
-    }
-    changed = [
-        {"d_name": key.name, "d_code": key.code, **_deltas(figure)} for key, figure in figures.items() if key in there
+    rows = [
+        {**here(place), "at_name": key.name, "at_code": key.code, **_values(figure, "add_")}
+        for key, figure in figures.items()
     ]
-    if changed:
-        this = (_F.name == sa.bindparam("d_name"), _F.code == sa.bindparam("d_code"))
-        connection.execute(sa.update(FIGURE).where(*at(FIGURE, place), *this).values(_ADD), changed)
-    new = [
+    if rows and connection.execute(_ADD, rows).rowcount < len(rows):
+        _make(connection, place, figures)
+
+
+def _make(connection: sa.Connection, place: Place, figures: Mapping[FigureKey, Figure]) -> None:
+    """Makes those of the figures that a place does not have yet."""
+    there = {(row.name, row.code) for row in connection.execute(_THERE, here(place))}
+    rows = [
         {**key_of(place), "name": key.name, "code": key.code, **_values(figure)}
         for key, figure in figures.items()
-        if key not in there
+        if (key.name, key.code) not in there
     ]
-    if new:
-        connection.execute(sa.insert(FIGURE), new)
+    if rows:
+        connection.execute(sa.insert(FIGURE), rows)
 
 
 def summed(connection: sa.Connection, scope: Scope) -> dict[FigureKey, Figure]:
@@ -74,9 +81,5 @@ def running_key(place: Place, key: FigureKey) -> RunningKey:
     return terminal.store_code, opening.business_date, terminal.terminal_no, opening.open_counter, key
 
 
-def _deltas(figure: Figure) -> dict[str, int]:
-    return {f"d_{name}": value for name, value in _values(figure).items()}
-
-
-def _values(figure: Figure) -> dict[str, int]:
-    return {"amount": figure.amount, "quantity": figure.quantity, "count": figure.count}
+def _values(figure: Figure, prefix: str = "") -> dict[str, int]:
+    return {f"{prefix}{name}": getattr(figure, name) for name in _DELTAS}

@@ -8,21 +8,31 @@ import sqlalchemy as sa
 
 from services.report.domain.scope import Place, Scope
 
+KEY = ("tenant_id", "store_code", "business_date", "terminal_no", "open_counter")
+"""Columns of an opening's key."""
+
+
+def at(table: sa.Table, *more: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """The rows of a place, and of further columns, that are given at execution: `here` has the values of the place."""
+    return tuple(table.c[name] == sa.bindparam(f"at_{name}") for name in (*KEY, *more))
+
+
+def here(place: Place) -> dict[str, Any]:
+    """Values for `at`."""
+    return {f"at_{name}": value for name, value in key_of(place).items()}
+
 
 def key_of(place: Place) -> dict[str, Any]:
     """The key columns of a place."""
-    return {
-        "tenant_id": place.terminal_id.tenant_id,
-        "store_code": place.terminal_id.store_code,
-        "business_date": place.opening.business_date,
-        "terminal_no": place.terminal_id.terminal_no,
-        "open_counter": place.opening.open_counter,
-    }
-
-
-def at(table: sa.Table, place: Place) -> tuple[sa.ColumnElement[bool], ...]:
-    """The rows of a place."""
-    return tuple(table.c[name] == value for name, value in key_of(place).items())
+    terminal, opening = place.terminal_id, place.opening
+    values = (
+        terminal.tenant_id,
+        terminal.store_code,
+        opening.business_date,
+        terminal.terminal_no,
+        opening.open_counter,
+    )
+    return dict(zip(KEY, values, strict=True))
 
 
 def within(table: sa.Table, scope: Scope) -> tuple[sa.ColumnElement[bool], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,30 +18,47 @@ from services.report.storage.tables import LABEL
 _L = LABEL.c
 TAX = "TAX"
 TENDER = "TENDER"
+_KEY = ("tenant_id", "store_code", "name", "code")
+_VALUES = ("kind", "description", "rate_bps", "use_time")
+_OF_STORE = sa.select(LABEL).where(
+    _L.tenant_id == sa.bindparam("tenant_id"), _L.store_code == sa.bindparam("store_code")
+)
+_RENEW = (
+    sa.update(LABEL)
+    .where(*(_L[name] == sa.bindparam(f"at_{name}") for name in _KEY), _L.use_time <= sa.bindparam("new_use_time"))
+    .values({name: sa.bindparam(f"new_{name}") for name in _VALUES})
+)
 
 
 def keep(connection: sa.Connection, terminal_id: TerminalId, contribution: Contribution, use_time: datetime) -> None:
     """Notes how codes were used at an instant; what was used later stays as it is."""
-    rows = {(TAX, code): _tax_values(label) for code, label in contribution.taxes.items()}
-    rows |= {(TENDER, code): _tender_values(label) for code, label in contribution.tenders.items()}
-    if not rows:
-        return
     store = {"tenant_id": terminal_id.tenant_id, "store_code": terminal_id.store_code}
-    there = {(row.name, row.code): row.use_time for row in connection.execute(_of(store))}
-    for (name, code), values in rows.items():
-        last = there.get((name, code))
-        if last is None:
-            connection.execute(sa.insert(LABEL).values(**store, name=name, code=code, **values, use_time=use_time))
-        elif last < use_time:
-            this = (*_in(store), _L.name == name, _L.code == code)
-            connection.execute(sa.update(LABEL).where(*this).values(**values, use_time=use_time))
+    rows = [
+        {**store, "name": TAX, "code": code, "kind": label.kind, "description": "", "rate_bps": label.rate_bps}
+        for code, label in contribution.taxes.items()
+    ]
+    rows += [
+        {**store, "name": TENDER, "code": code, "kind": label.kind, "description": label.description, "rate_bps": 0}
+        for code, label in contribution.tenders.items()
+    ]
+    rows = [{**row, "use_time": use_time} for row in rows]
+    if rows and connection.execute(_RENEW, [_renewal(row) for row in rows]).rowcount < len(rows):
+        _make(connection, store, rows)
+
+
+def _make(connection: sa.Connection, store: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Makes those of the labels that a store does not have yet."""
+    there = {(row.name, row.code) for row in connection.execute(_OF_STORE, store)}
+    new = [row for row in rows if (row["name"], row["code"]) not in there]
+    if new:
+        connection.execute(sa.insert(LABEL), new)
 
 
 def of(connection: sa.Connection, scope: Scope) -> tuple[dict[str, TaxLabel], dict[str, TenderLabel]]:
     """Labels of all tax codes and payment methods of a store, by code."""
     taxes: dict[str, TaxLabel] = {}
     tenders: dict[str, TenderLabel] = {}
-    for row in connection.execute(_of({"tenant_id": scope.tenant_id, "store_code": scope.store_code})):
+    for row in connection.execute(_OF_STORE, {"tenant_id": scope.tenant_id, "store_code": scope.store_code}):
         if row.name == TAX:
             taxes[row.code] = TaxLabel(TaxKind(row.kind), row.rate_bps)
         else:
@@ -49,17 +66,5 @@ def of(connection: sa.Connection, scope: Scope) -> tuple[dict[str, TaxLabel], di
     return taxes, tenders
 
 
-def _of(store: Mapping[str, str]) -> sa.Select[Any]:
-    return sa.select(LABEL).where(*_in(store))
-
-
-def _in(store: Mapping[str, str]) -> tuple[sa.ColumnElement[bool], ...]:
-    return tuple(_L[name] == value for name, value in store.items())
-
-
-def _tax_values(label: TaxLabel) -> dict[str, Any]:
-    return {"kind": label.kind, "description": "", "rate_bps": label.rate_bps}
-
-
-def _tender_values(label: TenderLabel) -> dict[str, Any]:
-    return {"kind": label.kind, "description": label.description, "rate_bps": 0}
+def _renewal(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"at_{name}": row[name] for name in _KEY} | {f"new_{name}": row[name] for name in _VALUES}

@@ -9,17 +9,18 @@ import sqlalchemy as sa
 from services.report.domain.scope import Place
 from services.report.storage.tables import RECEIVED_CASH_MOVEMENT, RECEIVED_TRANSACTION
 
+_ADD_TRANSACTION = sa.insert(RECEIVED_TRANSACTION)
+_ADD_CASH_MOVEMENT = sa.insert(RECEIVED_CASH_MOVEMENT)
+
 
 def add_transaction(connection: sa.Connection, place: Place, transaction_no: int, log: bytes) -> None:
     """Keeps a transaction log."""
-    connection.execute(
-        sa.insert(RECEIVED_TRANSACTION).values(**_terminal(place), transaction_no=transaction_no, log=log)
-    )
+    connection.execute(_ADD_TRANSACTION, {**_terminal(place), "transaction_no": transaction_no, "log": log})
 
 
 def add_cash_movement(connection: sa.Connection, place: Place, movement_no: int, log: bytes) -> None:
     """Keeps a cash log."""
-    connection.execute(sa.insert(RECEIVED_CASH_MOVEMENT).values(**_terminal(place), movement_no=movement_no, log=log))
+    connection.execute(_ADD_CASH_MOVEMENT, {**_terminal(place), "movement_no": movement_no, "log": log})
 
 
 def transactions(connection: sa.Connection, tenant_id: str) -> Iterator[bytes]:

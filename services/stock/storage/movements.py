@@ -14,6 +14,17 @@ from services.stock.storage.tables import MOVEMENT, STOCK
 
 _S = STOCK.c
 _M = MOVEMENT.c
+# Made once: putting a statement together costs more than running it.
+_IN_STORE = (_S.tenant_id == sa.bindparam("at_tenant_id"), _S.store_code == sa.bindparam("at_store_code"))
+_LEVELS = (
+    sa.select(_S.item_code, _S.quantity, _S.movement_no)
+    .where(*_IN_STORE, _S.item_code.in_(sa.bindparam("codes", expanding=True)))
+    .order_by(_S.item_code)
+    .with_for_update()  # where writers work side by side, none must pass another here
+)
+_CHANGE = sa.update(STOCK).where(*_IN_STORE, _S.item_code == sa.bindparam("code"))
+_ADD = sa.insert(STOCK)
+_ADD_MOVEMENT = sa.insert(MOVEMENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +73,9 @@ def move(
     stored = [StoredMovement(movement, cause) for movement in moved(levels, changes)]
     if stored:
         after = levels_after(one.movement for one in stored)
-        _write(connection, store, {code: after[code] for code in codes if code in levels}, cause.create_time)
+        _change(connection, store, {code: after[code] for code in codes if code in levels}, cause.create_time)
         _add(connection, store, {code: after[code] for code in codes if code not in levels}, cause.create_time)
-        connection.execute(sa.insert(MOVEMENT), [{**store, **_values(one)} for one in stored])
+        connection.execute(_ADD_MOVEMENT, [{**store, **_values(one)} for one in stored])
     return stored
 
 
@@ -94,34 +105,28 @@ def movements(
 
 
 def _levels(connection: sa.Connection, store: dict[str, str], codes: Sequence[str]) -> dict[str, Level]:
-    query = sa.select(_S.item_code, _S.quantity, _S.movement_no).where(
-        _S.tenant_id == store["tenant_id"], _S.store_code == store["store_code"], _S.item_code.in_(codes)
-    )
-    # Databases that let writers in side by side must not let them past each other here.
-    rows = connection.execute(query.order_by(_S.item_code).with_for_update())
+    rows = connection.execute(_LEVELS, {**_at(store), "codes": codes})
     return {row.item_code: Level(row.quantity, row.movement_no) for row in rows}
 
 
-def _write(connection: sa.Connection, store: dict[str, str], levels: dict[str, Level], now: datetime) -> None:
-    if not levels:
-        return
-    here = (_S.tenant_id == store["tenant_id"], _S.store_code == store["store_code"])
-    change = sa.update(STOCK).where(*here, _S.item_code == sa.bindparam("code"))
-    rows = [
-        {"code": code, "quantity": level.quantity, "movement_no": level.movement_no, "update_time": now}
-        for code, level in levels.items()
-    ]
-    connection.execute(change, rows)
+def _change(connection: sa.Connection, store: dict[str, str], levels: dict[str, Level], now: datetime) -> None:
+    """Writes the levels of items that were moved before."""
+    if levels:
+        connection.execute(_CHANGE, [{**_at(store), "code": code, **_row(levels[code], now)} for code in levels])
 
 
 def _add(connection: sa.Connection, store: dict[str, str], levels: dict[str, Level], now: datetime) -> None:
-    if not levels:
-        return
-    rows = [
-        {**store, "item_code": code, "quantity": level.quantity, "movement_no": level.movement_no, "update_time": now}
-        for code, level in levels.items()
-    ]
-    connection.execute(sa.insert(STOCK), rows)
+    """Writes the levels of items that were never moved before."""
+    if levels:
+        connection.execute(_ADD, [{**store, "item_code": code, **_row(levels[code], now)} for code in levels])
+
+
+def _at(store: dict[str, str]) -> dict[str, str]:
+    return {f"at_{name}": value for name, value in store.items()}
+
+
+def _row(level: Level, now: datetime) -> dict[str, Any]:
+    return {"quantity": level.quantity, "movement_no": level.movement_no, "update_time": now}
 
 
 def _values(stored: StoredMovement) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 from pos.journal.v1 import journal_service_pb2 as pb
+from pos.journal.v1 import journal_service_pb2_grpc as pb_grpc
 from pos.journal.v1.entry_pb2 import Entry
 from pos.type.v1 import report_kind_pb2
 from pos.type.v1 import transaction_kind_pb2 as kinds
@@ -15,7 +16,7 @@ from services.wire.dates import to_date, to_timestamp
 from tests.services.logs import NOON, cash, closed, opened, report, transaction
 
 
-async def only_entry(journal) -> Entry:
+async def only_entry(journal: pb_grpc.JournalServiceAsyncStub) -> Entry:
     """The one entry of store 0001."""
     (entry,) = (await journal.ListEntries(pb.ListEntriesRequest(store_code="0001"))).entries
     return entry

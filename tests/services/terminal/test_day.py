@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 from pos.event.v1.cash_log_pb2 import CashLog
 from pos.event.v1.open_close_log_pb2 import OpenCloseLog
@@ -15,8 +16,9 @@ from pos.terminal.v1.opening_pb2 import Closing, Opening
 from pos.terminal.v1.terminal_pb2 import Terminal
 from pos.type.v1.cash_movement_kind_pb2 import CASH_MOVEMENT_KIND_CASH_IN, CASH_MOVEMENT_KIND_CASH_OUT
 from pos.type.v1.date_pb2 import Date
+from trunkline.testing.clock import START
 
-from tests.services.callers import assert_replayed, key, send, till
+from tests.services.callers import assert_replayed, key, refusal, send, till
 from tests.services.published import envelopes, events
 from tests.services.terminal.conftest import DAY, PIN, add_store, bring, hire, yen
 
@@ -261,3 +263,16 @@ async def test_lists_in_pages(office, terminal, system):
     assert (listed, pages) == ([("0000", 3), ("0000", 12), ("0001", 1), ("0001", 2)], 2)
     for stub, request in ((terminal, pb.ListTerminalsRequest()), (office, pb.ListTerminalsRequest(store_code="0001"))):
         assert [one.terminal_no for one in (await stub.ListTerminals(request)).terminals] == [1, 2]
+
+
+async def test_what_cannot_be_published_is_not_done(office, terminal, node):
+    """An opening whose event cannot be written is no opening: both are of one transaction."""
+    await bring(terminal, "signed in")
+    taken = {"topic": "opencloselog", "key": "acme/0001/1", "number": 1, "tenant_id": "acme", "event_id": "x"}
+    row = {**taken, "envelope": b"", "create_time": START, "confirmed": False}
+    outbox = node.storage.tables.outbox
+    await node.storage.database.write(lambda connection: connection.execute(sa.insert(outbox).values(row)) and None)
+    assert (await refusal(terminal.OpenTerminal(OPEN)))[1] == "trunk/INTERNAL_ERROR"
+    assert (await office.GetTerminal(LOOK)).terminal.state == Terminal.STATE_IDLE
+    listed = await office.ListOpenings(pb.ListOpeningsRequest(store_code="0001", business_date=DAY))
+    assert not listed.openings

@@ -18,7 +18,7 @@ from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Rel
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database, Outbox, new_metadata, platform_tables
 
-BOUND_S = 20.0
+BOUND_S = 10.0
 """Seconds a test waits for anything."""
 SOURCE = "notebook"
 GROUP = "reader"
@@ -38,14 +38,14 @@ SEEN = sa.Table(
 """Effects, in their order. It takes the same event twice, so that a second effect shows."""
 
 
-def _message(name: str, topic: str, groups: Sequence[str]) -> Any:
+def _message(name: str, topic: str, groups: Sequence[str], publisher: str = SOURCE) -> Any:
     """A message type made here: contracts of the platform declare no topic of their own."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{name.lower()}.proto", package="events.bench", syntax="proto3")
     file.dependency.append("trunk/event/v1/envelope.proto")
     message = file.message_type.add(name=name)
     message.field.add(name="text", number=1, type=9, label=1)
     message.options.Extensions[envelope_pb2.topic].CopyFrom(
-        envelope_pb2.Topic(name=topic, publisher=SOURCE, groups=groups)
+        envelope_pb2.Topic(name=topic, publisher=publisher, groups=groups)
     )
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
@@ -55,6 +55,7 @@ def _message(name: str, topic: str, groups: Sequence[str]) -> Any:
 Note = _message("Note", "notes", [GROUP])
 Memo = _message("Memo", "memos", [GROUP, "archive"])
 Scrap = _message("Scrap", "notes", [GROUP])
+Reply = _message("Reply", "replies", [], publisher=GROUP)
 TOPICS = (topic_of(Note), topic_of(Memo))
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-
 from trunkline.testing.clock import FakeClock
 
 SETTLE_S = 2.0

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import grpc
-
 from trunkline.call import Principal
 from trunkline.errors import platform_error
 
-EVERYBODY = {
-    name: Principal(token=name, credential_id=f"cred-{name}", **fields)
-    for name, fields in {
-        "user": {"kind": "user", "subject": "ada", "tenant_id": "acme"},
-        "reader": {"kind": "user", "subject": "bob", "tenant_id": "acme", "scopes": frozenset({"bench.read"})},
-        "rival": {"kind": "user", "subject": "eve", "tenant_id": "rival", "scopes": frozenset({"bench.read"})},
-        "till": {"kind": "terminal", "subject": "t1", "tenant_id": "acme", "store_code": "1", "terminal_no": 1},
-        "cart": {"kind": "service", "subject": "cart"},
-        "auditor": {"kind": "service", "subject": "auditor", "scopes": frozenset({"bench.read"})},
-    }.items()
-}
+READ = frozenset({"bench.read"})
+_EVERYBODY = (
+    Principal("user", "ada", "acme", token="user"),
+    Principal("user", "bob", "acme", READ, token="reader"),
+    Principal("user", "eve", "rival", READ, token="rival"),
+    Principal("terminal", "t1", "acme", store_code="1", terminal_no=1, token="till"),
+    Principal("service", "cart", token="cart"),
+    Principal("service", "auditor", "", READ, token="auditor"),
+)
+EVERYBODY = {one.token: one for one in _EVERYBODY}
 
 
 class Verifier:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
 from trunkline.call import InboundCall, current_call
+from trunkline.policies.retry import RetryPolicy
+from trunkline.testing.ping import Bench
 
 Answer = Callable[[Any], Awaitable[None]]
 """What happens inside a handler; takes its context."""
@@ -55,6 +56,38 @@ class Effects(pb_grpc.EffectServiceServicer):
             await self.inside(context)
 
 
+class Hop(pb_grpc.PingServiceServicer):
+    """Passes everything on to the next server."""
+
+    def __init__(self, ping: Any) -> None:
+        self._ping = ping
+        self.calls = 0
+
+    async def Ping(self, request: pb.PingRequest, context: Any) -> pb.PingResponse:
+        """The next server's answer."""
+        self.calls += 1
+        answer: pb.PingResponse = await self._ping.Ping(request)
+        return answer
+
+    async def PingMany(self, request: pb.PingManyRequest, context: Any) -> AsyncIterator[pb.PingManyResponse]:
+        """The next server's answers."""
+        self.calls += 1
+        async for answer in self._ping.PingMany(request):
+            yield answer
+
+    async def PingAll(self, request_iterator: Any, context: Any) -> pb.PingAllResponse:
+        """The next server's answer."""
+        self.calls += 1
+        answer: pb.PingAllResponse = await self._ping.PingAll(request_iterator)
+        return answer
+
+    async def PingChat(self, request_iterator: Any, context: Any) -> AsyncIterator[pb.PingChatResponse]:
+        """The next server's answers."""
+        self.calls += 1
+        async for answer in self._ping.PingChat(request_iterator):
+            yield answer
+
+
 class Sleeps:
     """Waits that take no time, and how long each would have been."""
 
@@ -67,8 +100,26 @@ class Sleeps:
         await asyncio.sleep(0)
 
 
+def highest(low: float, high: float) -> float:
+    """Dice that always show the most."""
+    return high
+
+
+def without_waiting(on: Bench) -> Sleeps:
+    """The channel waits in no time; how long it would have waited is noted."""
+    on.channel.peer.sleep = sleeps = Sleeps()
+    on.channel.peer.uniform = highest
+    return sleeps
+
+
+def with_one_attempt(on: Bench) -> None:
+    """The channel repeats nothing."""
+    on.channel.peer.uniform = highest
+    on.channel.peer.retry = RetryPolicy(max_attempts=1)
+
+
 async def until(condition: Callable[[], bool], within_s: float = 3.0) -> None:
     """Returns when condition holds; fails if that takes too long."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in the other half of the bench
             await asyncio.sleep(0.002)

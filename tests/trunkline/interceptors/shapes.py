@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
-
 from trunkline.errors import ServiceError
 from trunkline.testing.ping import Bench
 

@@ -9,23 +9,17 @@ import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.people import Named, Verifier
-from tests.trunkline.interceptors.servicers import Effects, until
-from tests.trunkline.interceptors.shapes import SHAPES, UNARY_REQUEST, begin, failing, failure, send
 from trunkline.errors import ServiceError
 from trunkline.policies.breaker import BreakerState
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.ping import BENCH_SETTINGS, Bench, bench
 
+from tests.trunkline.interceptors.people import Named, Verifier
+from tests.trunkline.interceptors.servicers import Effects, until, with_one_attempt, without_waiting
+from tests.trunkline.interceptors.shapes import SHAPES, UNARY_REQUEST, begin, failing, failure, send
+
 FAULTS = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"]
 OPEN_S = 5.0
-
-
-def exactly(on: Bench) -> None:
-    """No jitter, and no second attempt: every call is one attempt."""
-    on.channel.peer.uniform = lambda low, high: high
-    on.channel.peer.retry = type(on.channel.peer.retry)(max_attempts=1)
 
 
 async def fail_until_open(on: Bench, shape: str, code: grpc.StatusCode = grpc.StatusCode.INTERNAL) -> None:
@@ -45,7 +39,7 @@ def state(on: Bench, shape: str) -> BreakerState:
 async def test_opens_fails_at_once_and_closes_again(clock: FakeClock, shape):
     """Five failures open it; then the server's counter stands still; one good probe closes it."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         await fail_until_open(on, shape)
         error = await failure(on.ping, shape)
         assert (error.code, error.reason, error.domain) == (grpc.StatusCode.UNAVAILABLE, "BREAKER_OPEN", "trunk")
@@ -63,7 +57,7 @@ async def test_opens_fails_at_once_and_closes_again(clock: FakeClock, shape):
 async def test_only_the_servers_faults_count(clock: FakeClock, code):
     """A caller's mistake, a refusal or a push-back never opens it, however often it comes."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         for number in range(6):
             error = await failure(on.ping, "Ping", failing(code, key=str(number)))
         assert (error.reason == "BREAKER_OPEN") is (code.name in FAULTS)
@@ -73,7 +67,7 @@ async def test_only_the_servers_faults_count(clock: FakeClock, code):
 async def test_each_method_has_its_own(clock: FakeClock):
     """A method that only fails does not stop the others of its service."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         await fail_until_open(on, "Ping")
         assert await send(on.ping, "PingMany")
 
@@ -81,7 +75,7 @@ async def test_each_method_has_its_own(clock: FakeClock):
 async def test_attempts_count_and_an_open_breaker_is_not_retried(clock: FakeClock):
     """It stands inside retry: the fifth attempt opens it, and its refusal ends the call."""
     async with bench(clock=clock) as on:
-        on.channel.peer.sleep = lambda seconds: asyncio.sleep(0)
+        without_waiting(on)
         errors = []
         for number in range(3):
             clock.advance(2.0)
@@ -94,7 +88,7 @@ async def test_attempts_count_and_an_open_breaker_is_not_retried(clock: FakeCloc
 async def test_many_callers_and_one_probe(clock: FakeClock, shape):
     """Half-open, exactly one call reaches the server; all others are refused at once."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         await fail_until_open(on, shape)
         clock.advance(OPEN_S)
         slow = pb.Behaviour(sleep_ms=30)
@@ -110,7 +104,7 @@ async def test_many_callers_and_one_probe(clock: FakeClock, shape):
 async def test_a_cancelled_probe_gives_its_place_back(clock: FakeClock, shape):
     """A caller that goes away in the middle of the probe does not keep the breaker shut."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         await fail_until_open(on, shape)
         clock.advance(OPEN_S)
         probe = asyncio.create_task(send(on.ping, shape, pb.Behaviour(sleep_ms=20_000)))
@@ -126,7 +120,7 @@ async def test_a_cancelled_probe_gives_its_place_back(clock: FakeClock, shape):
 async def test_a_stream_left_early_says_nothing(clock: FakeClock, shape):
     """A reader that has seen enough counts neither for nor against the server."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         await fail_until_open(on, shape)
         clock.advance(OPEN_S)
         call = begin(on.ping, shape)
@@ -140,7 +134,7 @@ async def test_a_stream_left_early_says_nothing(clock: FakeClock, shape):
 async def test_a_stream_that_breaks_counts(clock: FakeClock):
     """Failures after the first message are failures of the server too."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         for number in range(5):
             behaviour = failing(grpc.StatusCode.INTERNAL, key=str(number))
             call = on.ping.PingMany(pb.PingManyRequest(behaviour=behaviour, fail_after=1))
@@ -152,7 +146,7 @@ async def test_a_stream_that_breaks_counts(clock: FakeClock):
 async def test_a_server_that_is_gone_opens_it(clock: FakeClock):
     """A connection that is refused counts, and is told by name."""
     async with bench(clock=clock) as on:
-        exactly(on)
+        with_one_attempt(on)
         await on.server.drain()
         for _ in range(5):
             error = await failure(on.ping, "Ping")
@@ -178,7 +172,7 @@ async def test_presets_are_chosen_by_name(clock: FakeClock, shape):
     """`three-in-a-minute`: after three failures nothing is sent for a minute."""
     settings = BENCH_SETTINGS.model_copy(update={"breaker": "three-in-a-minute"})
     async with bench(clock=clock, settings=settings) as on:
-        exactly(on)
+        with_one_attempt(on)
         for number in range(4):
             await failure(on.ping, shape, failing(grpc.StatusCode.INTERNAL, key=str(number)))
         clock.advance(59.9)

@@ -9,14 +9,12 @@ from typing import Any
 import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
-from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.servicers import Sleeps, until
-from tests.trunkline.interceptors.shapes import SHAPES, STREAMED_REPLY, begin, failing, finish, send
-from tests.trunkline.interceptors.test_retries import Hop
 from trunkline.call import current_call
 from trunkline.errors import unavailable
-from trunkline.testing.ping import bench
+from trunkline.testing.ping import PingServicer, Reached, bench
+
+from tests.trunkline.interceptors.servicers import Hop, until, without_waiting
+from tests.trunkline.interceptors.shapes import SHAPES, STREAMED_REPLY, begin, failing, finish, send
 
 SLEEPY = pb.Behaviour(sleep_ms=20_000)
 
@@ -47,13 +45,14 @@ async def test_cancelling_the_call_reaches_the_handler(shape):
         assert call.cancelled()
 
 
-async def test_cancelling_reaches_the_last_hop():
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_cancelling_reaches_the_last_hop(shape):
     """A handler that is cancelled takes the calls it makes with it."""
     async with bench() as last, bench(ping=Hop(last.ping)) as edge:
-        task = asyncio.create_task(send(edge.ping, "Ping", SLEEPY))
-        await until(lambda: last.reached.calls["Ping"] == 1)
+        task = asyncio.create_task(send(edge.ping, shape, SLEEPY))
+        await until(lambda: last.reached.calls[shape] == 1)
         task.cancel()
-        await until(lambda: last.reached.cancelled["Ping"] == 1)
+        await until(lambda: last.reached.cancelled[shape] == 1)
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -76,10 +75,11 @@ async def test_no_attempt_after_cancelling_in_the_backoff():
         assert on.reached.attempts["k"] == 1
 
 
-class LateSecond(pb_grpc.PingServiceServicer):
+class LateSecond(PingServicer):
     """Fails the first attempt, and keeps the second waiting."""
 
     def __init__(self) -> None:
+        super().__init__(Reached())
         self.calls = 0
         self.cancelled = 0
 
@@ -100,7 +100,7 @@ async def test_no_attempt_after_cancelling_the_second():
     """Cancelled in its second attempt, a call makes no third, and the second's handler ends."""
     late = LateSecond()
     async with bench(ping=late) as on:
-        on.channel.peer.sleep = Sleeps()
+        without_waiting(on)
         task = asyncio.create_task(send(on.ping, "Ping"))
         await until(lambda: late.calls == 2)
         task.cancel()
@@ -110,10 +110,11 @@ async def test_no_attempt_after_cancelling_the_second():
         assert late.calls == 2
 
 
-class Endless(pb_grpc.PingServiceServicer):
+class Endless(PingServicer):
     """Streams without an end, and notes when it is let go of, and in whose call."""
 
     def __init__(self) -> None:
+        super().__init__(Reached())
         self.let_go: list[str] = []
 
     async def PingMany(self, request: pb.PingManyRequest, context: Any) -> AsyncIterator[pb.PingManyResponse]:
@@ -151,7 +152,7 @@ async def test_whoever_stops_reading_and_cancels_ends_the_stream(shape):
         await until(lambda: endless.let_go == [f"/trunk.testing.v1.PingService/{shape}"])
 
 
-class FirstOnly(pb_grpc.PingServiceServicer):
+class FirstOnly(PingServicer):
     """Reads one request, however many there are."""
 
     async def PingAll(self, request_iterator: Any, context: Any) -> pb.PingAllResponse:
@@ -161,7 +162,7 @@ class FirstOnly(pb_grpc.PingServiceServicer):
 
 async def test_a_handler_may_leave_its_requests_unread():
     """A handler that answers after the first of many requests ends the call for both."""
-    async with bench(ping=FirstOnly()) as on:
+    async with bench(ping=FirstOnly(Reached())) as on:
         answered = asyncio.Event()
 
         async def requests() -> AsyncIterator[pb.PingAllRequest]:

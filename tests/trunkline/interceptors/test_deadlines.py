@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import Any
 
@@ -10,10 +11,6 @@ import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.servicers import until
-from tests.trunkline.interceptors.shapes import SHAPES, failing, failure, send, stranger
-from tests.trunkline.interceptors.test_retries import Hop
 from trunkline.call import InboundCall, serving
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.errors import ServiceError
@@ -21,7 +18,11 @@ from trunkline.interceptors import server_policies
 from trunkline.interceptors.host import Host
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import method_of
+from trunkline.policies.retry import RetryPolicy
 from trunkline.testing.ping import bench
+
+from tests.trunkline.interceptors.servicers import Hop, until, without_waiting
+from tests.trunkline.interceptors.shapes import SHAPES, failing, failure, send, stranger
 
 PING = method_of("/trunk.testing.v1.PingService/Ping")
 ROUNDING_MS = 10
@@ -51,7 +52,7 @@ async def test_the_handler_is_ended_at_the_deadline(shape):
     async with bench() as on:
         began = time.monotonic()
         error = await failure(on.ping, shape, SLEEPY, timeout=0.15)
-        assert 0.1 < time.monotonic() - began < 0.5
+        assert 0.1 < time.monotonic() - began < 1.0
         assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED")
         await until(lambda: on.reached.cancelled[shape] == 1)
 
@@ -59,48 +60,53 @@ async def test_the_handler_is_ended_at_the_deadline(shape):
 async def test_attempts_share_one_deadline():
     """Every attempt has less than the one before; the whole call takes no longer than it was given."""
     async with bench() as on:
-        behaviour = failing(*[grpc.StatusCode.UNAVAILABLE] * 3, sleep_ms=120)
+        behaviour = failing(*[grpc.StatusCode.UNAVAILABLE] * 3, sleep_ms=200)
         began = time.monotonic()
-        error = await failure(on.ping, "Ping", behaviour, timeout=0.3)
-        assert time.monotonic() - began < 0.36
+        error = await failure(on.ping, "Ping", behaviour, timeout=0.6)
+        assert time.monotonic() - began < 0.9
         assert error.code in {grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE}
         left = on.reached.remaining_ms
         assert len(left) >= 2
-        assert all(later <= earlier - 120 for earlier, later in zip(left, left[1:], strict=False))
+        assert all(later <= earlier - 200 for earlier, later in itertools.pairwise(left))
 
 
 async def test_no_wait_outlives_the_deadline():
     """A push-back or backoff longer than what is left ends the call at once, with the failure."""
     async with bench() as on:
-        on.channel.peer.uniform = lambda low, high: 60.0
+        without_waiting(on)
+        on.channel.peer.retry = RetryPolicy(backoff_base_s=60.0, backoff_cap_s=60.0)
         began = time.monotonic()
-        error = await failure(on.ping, "Ping", failing(grpc.StatusCode.UNAVAILABLE), timeout=1.0)
+        error = await failure(on.ping, "Ping", failing(grpc.StatusCode.UNAVAILABLE), timeout=4.0)
         assert error.code is grpc.StatusCode.UNAVAILABLE
-        assert time.monotonic() - began < 0.5
-
-
-async def test_a_nested_call_has_what_is_left_less_the_way_home():
-    """Each hop keeps 20 ms back, so that its caller hears which hop was late."""
-    async with bench() as last:
-        middle = Hop(last.ping)
-        async with bench(ping=middle) as second, bench(ping=Hop(second.ping)) as edge:
-            answer = await edge.ping.Ping(pb.PingRequest(), timeout=0.9)
-            assert 500 < answer.remaining_ms <= 900 - 2 * 20
-
-
-async def test_cancellation_and_deadline_reach_the_last_hop():
-    """When the first caller's time is over, the last handler stops too."""
-    async with bench() as last, bench(ping=Hop(last.ping)) as edge:
-        await failure(edge.ping, "Ping", SLEEPY, timeout=0.15)
-        await until(lambda: last.reached.cancelled["Ping"] == 1)
+        assert time.monotonic() - began < 2.0
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("timeout", [0.0, -1.0])
-async def test_no_time_at_all(shape, timeout):
+async def test_a_nested_call_has_what_is_left_less_the_way_home(shape):
+    """Each hop keeps 20 ms back, so that its caller hears which hop was late."""
+    async with (
+        bench() as last,
+        bench(ping=Hop(last.ping)) as middle,
+        bench(ping=Hop(middle.ping)) as edge,
+    ):
+        await send(edge.ping, shape, timeout=0.9)
+        assert 100 < last.reached.remaining_ms[0] <= 900 - 2 * 20
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_the_deadline_reaches_the_last_hop(shape):
+    """When the first caller's time is over, the last handler stops too."""
+    async with bench() as last, bench(ping=Hop(last.ping)) as edge:
+        await failure(edge.ping, shape, SLEEPY, timeout=0.15)
+        await until(lambda: last.reached.cancelled[shape] == 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+async def test_no_time_at_all(shape, seconds):
     """A deadline that is over is told without a call to the server."""
     async with bench() as on:
-        error = await failure(on.ping, shape, timeout=timeout)
+        error = await failure(on.ping, shape, timeout=seconds)
         assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED")
         assert not on.reached.calls
 

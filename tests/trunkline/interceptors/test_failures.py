@@ -13,11 +13,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.shapes import SHAPES, failing, failure, send, stranger
-from tests.trunkline.interceptors.test_retries import Hop
 from trunkline.errors import STATUS_LIMIT_BYTES, ServiceError, Violation, not_found
 from trunkline.testing.ping import bench
+
+from tests.trunkline.interceptors.servicers import Hop
+from tests.trunkline.interceptors.shapes import SHAPES, failing, failure, send, stranger
 
 LEAK = "postgresql://shop:hunter2@db/items SELECT pan FROM cards"
 
@@ -104,11 +104,15 @@ async def test_a_failure_loses_nothing(shape):
         assert same(await failure(on.ping, shape), FULL)
 
 
-async def test_three_hops_lose_nothing():
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_three_hops_lose_nothing(shape):
     """The edge's caller sees what the last server said: code, reason, domain, metadata, violations, push-back."""
-    async with bench(ping=Raiser(FULL)) as last:
-        async with bench(ping=Hop(last.ping)) as middle, bench(ping=Hop(middle.ping)) as edge:
-            assert same(await failure(edge.ping, "Ping"), FULL)
+    async with (
+        bench(ping=Raiser(FULL)) as last,
+        bench(ping=Hop(last.ping)) as middle,
+        bench(ping=Hop(middle.ping)) as edge,
+    ):
+        assert same(await failure(edge.ping, shape), FULL)
 
 
 def same(arrived: ServiceError, sent: ServiceError) -> bool:
@@ -124,9 +128,9 @@ def same(arrived: ServiceError, sent: ServiceError) -> bool:
 
 async def test_the_server_fills_in_its_domain_once():
     """A reason without a domain is of the server's package, and stays so over the hops above."""
-    async with bench(ping=Raiser(not_found("ITEM_UNKNOWN", "no such item"))) as last:
-        async with bench(ping=Hop(last.ping)) as edge:
-            assert (await failure(edge.ping, "Ping")).domain == "trunk.testing"
+    unknown = Raiser(not_found("ITEM_UNKNOWN", "no such item"))
+    async with bench(ping=unknown) as last, bench(ping=Hop(last.ping)) as edge:
+        assert (await failure(edge.ping, "Ping")).domain == "trunk.testing"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +191,7 @@ class Aborter(pb_grpc.PingServiceServicer):
         await self._abort(context)
         return pb.PingAllResponse(values=["done"])
 
-    async def PingChat(self, request_iterator: Any, context: Any) -> None:
+    async def PingChat(self, request_iterator: Any, context: Any) -> None:  # type: ignore[override]
         """Writes in spite of all."""
         await self._abort(context)
         await context.write(pb.PingChatResponse(value="done"))
@@ -222,7 +226,7 @@ async def test_what_nobody_wrote_is_unimplemented():
         async def Ping(self, request: Any, context: Any) -> pb.PingResponse:
             return pb.PingResponse()
 
-    async with bench(ping=Partial()) as on:
+    async with bench(ping=Partial()) as on:  # type: ignore[abstract]
         await send(on.ping, "Ping")
         for shape in SHAPES[1:]:
             assert (await failure(on.ping, shape)).code is grpc.StatusCode.UNIMPLEMENTED

@@ -10,13 +10,13 @@ import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.people import Named, Verifier
-from tests.trunkline.interceptors.servicers import Effects, Sleeps, until
 from trunkline import headers
 from trunkline.call import IdempotencyContext, current_call
 from trunkline.errors import ServiceError, platform_error
 from trunkline.testing.ping import bench
+
+from tests.trunkline.interceptors.people import Named, Verifier
+from tests.trunkline.interceptors.servicers import Effects, Sleeps, until
 
 Place = tuple[str, str, str]
 
@@ -117,9 +117,9 @@ async def test_another_request_under_the_same_key_is_refused():
 
 
 async def test_a_key_that_runs_is_asked_to_wait():
-    """The second of two calls at once is told IN_PROGRESS with a push-back, and by retrying gets the first's answer."""
+    """The second of two calls at once is told IN_PROGRESS with a push-back; its retry gets the first's answer."""
     release = asyncio.Event()
-    till = Till(lambda context: release.wait())
+    till = Till(lambda _: release.wait())
     async with till.open() as on:
         waits = Sleeps()
 
@@ -139,7 +139,7 @@ async def test_a_key_that_runs_is_asked_to_wait():
 
 async def test_fifty_at_once_have_one_effect():
     """However many calls come with one key, the handler runs once, and nobody gets another answer."""
-    till = Till(lambda context: asyncio.sleep(0.02))
+    till = Till(lambda _: asyncio.sleep(0.02))
     async with till.open() as on:
         answers = await asyncio.gather(*(_awaited(add(on, 5)) for _ in range(50)), return_exceptions=True)
         assert len(till.effects.calls) == 1

@@ -11,14 +11,14 @@ import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.people import EVERYBODY, Named, Verifier
-from tests.trunkline.interceptors.servicers import Effects
-from tests.trunkline.interceptors.shapes import stranger
 from trunkline import headers
 from trunkline.call import InboundCall, acting_for, serving
 from trunkline.errors import ServiceError, from_call
 from trunkline.testing.ping import Bench, bench
+
+from tests.trunkline.interceptors.people import EVERYBODY, Named, Verifier
+from tests.trunkline.interceptors.servicers import Effects
+from tests.trunkline.interceptors.shapes import stranger
 
 REQUESTS = {"Add": pb.AddRequest, "Read": pb.ReadRequest, "Reset": pb.ResetRequest, "MakeSecret": pb.MakeSecretRequest}
 MISSING, INVALID, DENIED, REFUSED = "TOKEN_MISSING", "TOKEN_INVALID", "ACCESS_DENIED", "METADATA_REFUSED"
@@ -105,7 +105,9 @@ async def test_matrix(who, add, read, reset):
         assert len(on.effects.calls) == [*found, add].count("OK")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "user", "Basic user", "Bearer  user", "Bearer " + "x" * 7000])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "user", "Basic user", "Bearer  user", f"Bearer {7000 * 'x'}"]
+)
 async def test_headers_that_are_no_bearer_token(header):
     """Whatever else stands there is a refusal, with one text, and the message is not read for it."""
     async with stage() as on:
@@ -153,7 +155,7 @@ async def test_public_methods(who, found):
 async def test_refused_before_the_message_is_read(who):
     """A refusal does not wait for the request: one that is never sent is refused as well."""
     async with stage() as on, stranger(on.on) as channel:
-        never_written = channel.stream_unary("/trunk.testing.v1.EffectService/Reset")
+        never_written: Any = channel.stream_unary("/trunk.testing.v1.EffectService/Reset")
         call = never_written(metadata=who, timeout=3.0)
         assert await call.code() in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 

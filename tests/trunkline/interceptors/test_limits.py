@@ -12,10 +12,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-
-from tests.trunkline.interceptors.people import EVERYBODY, Named, Verifier
-from tests.trunkline.interceptors.servicers import Effects, until
-from tests.trunkline.interceptors.shapes import SHAPES, failure, send, stranger
 from trunkline.call import InboundCall
 from trunkline.errors import ServiceError
 from trunkline.interceptors import client_policies
@@ -23,6 +19,10 @@ from trunkline.interceptors.client_call import ClientCall
 from trunkline.method import method_of
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.ping import BENCH_SETTINGS, bench
+
+from tests.trunkline.interceptors.people import EVERYBODY, Named, Verifier
+from tests.trunkline.interceptors.servicers import Effects, until
+from tests.trunkline.interceptors.shapes import SHAPES, failure, send, stranger
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -59,9 +59,7 @@ async def test_each_tenant_has_its_share(clock: FakeClock):
     settings = BENCH_SETTINGS.model_copy(update={"rate_per_tenant": 2.0, "retry_attempts": 1})
     effects, credential = Effects(), Named("user")
     service = {"verifier": Verifier()}
-    async with bench(
-        servicers=[effects], service=service, credential=credential, settings=settings, clock=clock
-    ) as on:
+    async with bench(servicers=[effects], service=service, credential=credential, settings=settings, clock=clock) as on:
         stub: Any = pb_grpc.EffectServiceStub(on.channel)
         await stub.Add(pb.AddRequest())
         await stub.Add(pb.AddRequest())
@@ -105,7 +103,7 @@ async def cached(clock: FakeClock) -> Any:
         source = Source()
 
         async def ask(value: str, inbound: InboundCall | None = None) -> Any:
-            details = grpc.aio.ClientCallDetails(method.path, None, None, None, None)  # type: ignore[arg-type]
+            details = grpc.aio.ClientCallDetails(method.path, None, None, None, None)
             call = ClientCall(method, pb.PingRequest(value=value), details, source, inbound)
             return await policy(call, source)
 

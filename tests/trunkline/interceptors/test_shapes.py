@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
-
-from tests.trunkline.interceptors.shapes import SHAPES, STREAMED_REPLY, begin, failing, finish, send
 from trunkline import client, server
 from trunkline.call import current_call
 from trunkline.errors import ServiceError
 from trunkline.testing.ping import bench
+
+from tests.trunkline.interceptors.shapes import SHAPES, STREAMED_REPLY, begin, failing, finish, send
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -54,7 +55,8 @@ async def test_a_chat_written_and_read_in_turns():
         call = on.ping.PingChat()
         for value in ("a", "b"):
             await call.write(pb.PingChatRequest(value=value))
-            assert (await call.read()).value == value
+            answer: Any = await call.read()
+            assert answer.value == value
         await call.done_writing()
         assert await call.read() is grpc.aio.EOF
 

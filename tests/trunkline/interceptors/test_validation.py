@@ -7,10 +7,10 @@ from typing import Any
 import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
-
-from tests.trunkline.interceptors.shapes import SERVICE, SHAPES, STREAMS, failure, send_bytes, stranger, stream
 from trunkline.errors import ServiceError, Violation, from_call
 from trunkline.testing.ping import Bench, bench
+
+from tests.trunkline.interceptors.shapes import SERVICE, SHAPES, STREAMS, failure, send_bytes, stranger, stream
 
 GOOD = pb.PingRequest(value="v").SerializeToString()
 JUNK = {

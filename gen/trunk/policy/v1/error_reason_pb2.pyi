@@ -47,7 +47,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_KEYS_UNAVAILABLE: _ErrorReason.ValueType  # 11
     """The server has no public keys yet and cannot verify tokens. UNAVAILABLE."""
     ERROR_REASON_CREDENTIAL_MISSING: _ErrorReason.ValueType  # 12
-    """The process has no credential of its own to call others with. UNAVAILABLE."""
+    """The process has no credential of its own to call others with, or it was refused. UNAVAILABLE."""
     ERROR_REASON_IN_PROGRESS: _ErrorReason.ValueType  # 13
     """A call with the same idempotency key is running. ABORTED, with `google.rpc.RetryInfo`."""
     ERROR_REASON_IDEMPOTENCY_KEY_REUSED: _ErrorReason.ValueType  # 14
@@ -93,7 +93,7 @@ ERROR_REASON_ACCESS_DENIED: ErrorReason.ValueType  # 10
 ERROR_REASON_KEYS_UNAVAILABLE: ErrorReason.ValueType  # 11
 """The server has no public keys yet and cannot verify tokens. UNAVAILABLE."""
 ERROR_REASON_CREDENTIAL_MISSING: ErrorReason.ValueType  # 12
-"""The process has no credential of its own to call others with. UNAVAILABLE."""
+"""The process has no credential of its own to call others with, or it was refused. UNAVAILABLE."""
 ERROR_REASON_IN_PROGRESS: ErrorReason.ValueType  # 13
 """A call with the same idempotency key is running. ABORTED, with `google.rpc.RetryInfo`."""
 ERROR_REASON_IDEMPOTENCY_KEY_REUSED: ErrorReason.ValueType  # 14
