@@ -106,6 +106,8 @@ $(VENV)/.ready: requirements.lock requirements-uv.lock pyproject.toml
 		$(BIN)/pip install --quiet --require-hashes -r requirements.lock; \
 		$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .; \
 	fi
+	@# Nine processes start at once: compiled once here, they do not all compile the same files.
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib platform gen services deploy || true
 	@touch $@
 
 $(VENV)/.data: requirements-data.lock $(VENV)/.ready

@@ -13,7 +13,7 @@ _AFTERWARDS_WEIGHTS = (90, 4, 4, 2)
 _TENDERS = ("cash", "exact cash", "card", "code", "voucher and cash", "card and cash")
 _TENDERS_WEIGHTS = (40, 5, 25, 15, 10, 5)
 _GIVEN_UP = 0.04
-_EMPTY = 0.01
+_EMPTY = 0.02
 _EVERY_CASH_MOVEMENT = 25
 
 

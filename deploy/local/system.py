@@ -69,6 +69,8 @@ def _program(name: str, port: int, var_dir: Path) -> Program:
 
 def _environment(ports: dict[str, int], var_dir: Path) -> dict[str, str]:
     found = {"TRUNKLINE_PROFILE": "development", "TRUNKLINE_VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"}
+    # Compiled modules are kept even where this shell forbids it: every start would compile them nine times.
+    found["PYTHONDONTWRITEBYTECODE"] = ""
     for name, port in ports.items():
         prefix = f"{name.upper()}_SERVICE_"
         # An inherited target would win over host and port.

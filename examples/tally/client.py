@@ -20,7 +20,7 @@ async def main() -> None:
         sheep = pb.AddRequest(name="sheep", count=2)
         for key in ("monday", "monday", "tuesday"):
             answer = await tally.Add(sheep, metadata=[("idempotency-key", key)])
-            print(f"{key}: {answer.total}")  # noqa: T201
+            print(f"{key}: {answer.total}")
 
 
 if __name__ == "__main__":

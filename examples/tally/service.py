@@ -23,10 +23,9 @@ TALLY = sa.Table(
 )
 
 
-class TallySettings(ServiceSettings):
+class TallySettings(ServiceSettings, env_prefix="TALLY_"):
     """Each is read from TALLY_<NAME>."""
 
-    model_config = {"env_prefix": "TALLY_", "frozen": True}
     port: int = 50100
     """Port to serve on."""
 

@@ -37,8 +37,14 @@ class Page:
         return base64.urlsafe_b64encode(json.dumps([self.binding, *last]).encode()).decode()
 
 
-def page_of(page_size: int, page_token: str, *arguments: object) -> Page:
-    """The page a request asks for. arguments are the method's other arguments, tenant included.
+def page_of(page_size: int, page_token: str, *arguments: object, key: Sequence[type] = (str,)) -> Page:
+    """The page a request asks for.
+
+    Args:
+        page_size: rows wanted; 0 leaves it to us.
+        page_token: as the caller sends it.
+        arguments: the method's other arguments, tenant included; a token holds for them only.
+        key: types of the parts of the sort key.
 
     Raises:
         ServiceError: INVALID_ARGUMENT / PAGE_TOKEN_INVALID for a token made for something else.
@@ -49,9 +55,9 @@ def page_of(page_size: int, page_token: str, *arguments: object) -> Page:
         return Page(size, None, binding)
     try:
         bound, *after = json.loads(base64.urlsafe_b64decode(page_token.encode()))
-    except ValueError:
+    except (ValueError, TypeError):
         bound, after = None, []
-    if bound != binding or not after or not all(isinstance(part, str | int) for part in after):
+    if bound != binding or [type(part) for part in after] != list(key):
         error = invalid_argument("PAGE_TOKEN_INVALID", "the page token was not made for this list")
         error.domain = SHARED
         raise error

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-import structlog
 
 from trunkline import headers
 from trunkline.auth.credential import Credential
@@ -25,12 +24,13 @@ from trunkline.policies.breaker import SERVER_FAULTS, Breaker, BreakerSettings
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.deadline import client_deadline, hopeless
 from trunkline.policies.retry import Failure, RetryPolicy
+from trunkline.telemetry.logs import client_logger
 
 ClientPolicy = Policy[ClientCall, Any]
 CACHE_ENTRIES = 1024
 """Answers a target's cache holds; the least recently used leaves."""
 _KEYS = uuid.UUID("6f2f4f0e-6b1f-5a52-9d4e-2f7d7c1d0a11")
-_log = structlog.get_logger("trunkline.client")
+_log = client_logger("trunkline.client")
 
 
 @dataclass(slots=True)
@@ -176,7 +176,8 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
     guard = peer.breakers.setdefault(method.path, Breaker(peer.breaker_settings, peer.uniform))
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
-        permit = guard.admit(peer.clock.monotonic())
+        began = peer.clock.monotonic()
+        permit = guard.admit(began)
         if permit is None:
             raise platform_error(
                 grpc.StatusCode.UNAVAILABLE,
@@ -187,8 +188,10 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
             )
 
         def report(error: ServiceError | None, complete: bool) -> None:
-            failed = (error is not None and error.code.name in SERVER_FAULTS) if complete else None
-            guard.report(permit, peer.clock.monotonic(), failed=failed)
+            failed = error is not None and error.code.name in SERVER_FAULTS
+            # A call in such a hurry is refused by every server: that is no fault of this one.
+            no_verdict = not complete or (failed and hopeless(began, call.deadline))
+            guard.report(permit, peer.clock.monotonic(), failed=None if no_verdict else failed)
 
         call.wire = None
         try:
@@ -203,7 +206,8 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
             raise
         if isinstance(reply, Reply):
             reply.on_end(report)
-        else:
+        if not isinstance(reply, Reply) or (permit.probe and not method.client_streaming):
+            # The first message of a stream is proof enough: a probe need not wait for the last.
             report(None, True)
         return reply
 

@@ -16,6 +16,18 @@ TEXT_LIMIT = 2000
 """Longer texts are cut, in characters."""
 
 
+def client_logger(name: str) -> Any:
+    """A logger for what runs in other people's programs: warnings and worse, until they configure their logs."""
+    wrapper: Any = _wrapper
+    return structlog.wrap_logger(None, wrapper_class=wrapper, logger_factory_args=(name,))
+
+
+def _wrapper(*args: Any, **kwargs: Any) -> Any:
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    kind: Any = structlog.get_config()["wrapper_class"] if structlog.is_configured() else quiet
+    return kind(*args, **kwargs)
+
+
 def configure_logs(service: str, level: str) -> None:
     """Sends every log line of this process to standard output as JSON."""
     structlog.configure(

@@ -18,17 +18,14 @@ class Seal:
     """Number of the last of them; 0 if it had none."""
 
 
-def seal(
-    earlier: Seal | None, terminal_id: TerminalId, business_counter: int, unfinished_carts: int, counted: Seal
-) -> Seal:
+def seal(earlier: Seal | None, terminal_id: TerminalId, unfinished_carts: int, counted: Seal) -> Seal:
     """The seal of an opening: the earlier one if it is sealed, else what is counted once its carts are finished."""
     if earlier is not None:
         return earlier
     if unfinished_carts:
         raise Refused(
-            "CARTS_UNFINISHED", "carts of the opening are unfinished",
-            terminal=terminal_id.key, business_counter=business_counter, carts=unfinished_carts,
-        )  # fmt: skip
+            "CARTS_UNFINISHED", "carts of the opening are unfinished", terminal=terminal_id.key, carts=unfinished_carts
+        )
     return counted
 
 

@@ -58,7 +58,7 @@ class TransactionServicer(pb_grpc.TransactionServiceServicer):
         terminal_id = TerminalId(require_store(request.store_code), request.store_code, request.terminal_no)
         first = from_date(request.from_business_date) if request.HasField("from_business_date") else None
         last = from_date(request.to_business_date) if request.HasField("to_business_date") else None
-        page = page_of(request.page_size, request.page_token, terminal_id.key, first, last)
+        page = page_of(request.page_size, request.page_token, terminal_id.key, first, last, key=(int,))
         before = int(page.after[0]) if page.after else None
         rows = await self._database.read(
             lambda connection: transactions.page(
@@ -152,7 +152,6 @@ class TransactionServicer(pb_grpc.TransactionServiceServicer):
             sealed = sealing.seal(
                 earlier,
                 terminal_id,
-                counter,
                 carts.unfinished(connection, terminal_id, counter),
                 transactions.counted(connection, terminal_id, counter),
             )

@@ -12,6 +12,9 @@ from services.kernel.failure import NotFound
 from services.kernel.tender_kind import TenderKind
 from services.wire.kinds import from_enum
 
+MISSING = ("pos.payment", "PAYMENT_METHOD_NOT_FOUND")
+"""Domain and reason of the payment service's refusal of a code it does not know."""
+
 
 class PaymentMethodPeer:
     """Implements `PaymentMethods`."""
@@ -27,13 +30,11 @@ class PaymentMethodPeer:
         try:
             method = (await self._stub.GetPaymentMethod(request)).payment_method
         except ServiceError as error:
-            if error.code is grpc.StatusCode.NOT_FOUND:
-                raise NotFound(
-                    "PAYMENT_METHOD_NOT_FOUND",
-                    "there is no such payment method",
-                    payment_method_code=payment_method_code,
-                ) from error
-            raise
+            if (error.domain, error.reason) != MISSING:
+                raise
+            raise NotFound(
+                "PAYMENT_METHOD_NOT_FOUND", "there is no such payment method", payment_method_code=payment_method_code
+            ) from error
         return Tender(
             payment_method_code=method.payment_method_code,
             description=method.description,

@@ -25,7 +25,7 @@ class JournalServicer(pb_grpc.JournalServiceServicer):
     async def ListEntries(self, request: pb.ListEntriesRequest, context: Context) -> pb.ListEntriesResponse:
         """Lists entries of a store, newest first."""
         search = from_request(require_store(request.store_code), request)
-        page = page_of(request.page_size, request.page_token, search)
+        page = page_of(request.page_size, request.page_token, search, key=(int, int, str))
         after = from_key(page.after)
         rows = await self._database.read(
             lambda connection: entries.page(connection, search, after=after, limit=page.size + 1)

@@ -65,7 +65,7 @@ class StockServicer(pb_grpc.StockServiceServicer):
     async def ListMovements(self, request: pb.ListMovementsRequest, context: Context) -> pb.ListMovementsResponse:
         """Lists the movements of an item, newest first."""
         tenant_id, store_code, code = require_store(request.store_code), request.store_code, request.item_code
-        page = page_of(request.page_size, request.page_token, tenant_id, store_code, code)
+        page = page_of(request.page_size, request.page_token, tenant_id, store_code, code, key=(int,))
         before = int(page.after[0]) if page.after else None
         rows = await self._database.read(
             lambda connection: movements.movements(

@@ -63,7 +63,7 @@ class TerminalServicer(pb_grpc.TerminalServiceServicer):
         """Lists terminals by store and number."""
         store_code = request.store_code or own_store()
         tenant_id = require_store(store_code)
-        page = page_of(request.page_size, request.page_token, tenant_id, store_code)
+        page = page_of(request.page_size, request.page_token, tenant_id, store_code, key=(str, int))
         after = (str(page.after[0]), int(page.after[1])) if page.after else ("", 0)
         rows = await self._database.read(
             lambda connection: terminals.page(

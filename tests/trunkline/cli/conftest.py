@@ -24,7 +24,7 @@ class Outcome:
 
 
 @pytest.fixture
-def var_dir(tmp_path) -> Path:
+def var_dir(tmp_path):
     """The folder that commands look at."""
     return tmp_path / "var"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,8 +38,6 @@ async def test_protos_are_an_include_path(run_trunkline):
     """What `trunkline protos` prints has the contracts of the platform under it, ready for protoc's -I."""
     outcome = await run_trunkline("protos")
     assert outcome.status == 0
-    from pathlib import Path
-
     folder = Path(outcome.out.strip())
     assert (folder / "trunk" / "policy" / "v1" / "policy.proto").exists()
     assert (folder / "buf" / "validate" / "validate.proto").exists()

@@ -26,6 +26,10 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         answer.expire_time.GetCurrentTime()
         return answer
 
+    async def ListPublicKeys(self, request, context):
+        """Has none."""
+        return pb.ListPublicKeysResponse()
+
 
 @pytest.fixture
 async def identity_address():

@@ -116,9 +116,9 @@ async def test_a_cancelled_probe_gives_its_place_back(clock: FakeClock, shape):
         assert state(on, shape) is BreakerState.CLOSED
 
 
-@pytest.mark.parametrize("shape", ["PingMany", "PingChat"])
-async def test_a_stream_left_early_says_nothing(clock: FakeClock, shape):
-    """A reader that has seen enough counts neither for nor against the server."""
+@pytest.mark.parametrize(("shape", "told"), [("PingMany", BreakerState.CLOSED), ("PingChat", BreakerState.HALF_OPEN)])
+async def test_a_stream_left_early(clock: FakeClock, shape, told):
+    """The first answer to a request closes it, however long the stream; a chat left early says nothing."""
     async with bench(clock=clock) as on:
         with_one_attempt(on)
         await fail_until_open(on, shape)
@@ -128,7 +128,7 @@ async def test_a_stream_left_early_says_nothing(clock: FakeClock, shape):
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call.read()
-        assert state(on, shape) is BreakerState.HALF_OPEN
+        assert state(on, shape) is told
 
 
 async def test_a_stream_that_breaks_counts(clock: FakeClock):
@@ -141,6 +141,18 @@ async def test_a_stream_that_breaks_counts(clock: FakeClock):
             with pytest.raises(ServiceError, match="AS_ASKED"):
                 assert [message async for message in call] == []
         assert state(on, "PingMany") is BreakerState.OPEN
+
+
+async def test_a_caller_in_a_hurry_does_not_open_it():
+    """Calls with less time than any server accepts say nothing about this one; a slow answer does."""
+    async with bench() as on:
+        with_one_attempt(on)
+        for _ in range(10):
+            error = await failure(on.ping, "Ping", timeout=0.015)
+            assert error.reason == "DEADLINE_EXPIRED"
+        slow = pb.Behaviour(sleep_ms=20_000)
+        reasons = [(await failure(on.ping, "Ping", slow, timeout=0.03)).reason for _ in range(6)]
+        assert reasons == ["DEADLINE_EXPIRED"] * 5 + ["BREAKER_OPEN"]
 
 
 async def test_a_server_that_is_gone_opens_it(clock: FakeClock):

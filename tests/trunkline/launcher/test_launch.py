@@ -14,6 +14,8 @@ from trunkline.launcher.system import LaunchError, SystemSpec
 from trunkline.registry.system import read_system, system_file
 from trunkline.testing.ports import free_ports
 
+pytestmark = pytest.mark.system
+
 
 async def test_serves_and_says_where(ping_system):
     """Inside the block every program is SERVING and system.json says where; after it nothing is left of either."""

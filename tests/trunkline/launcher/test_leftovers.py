@@ -18,6 +18,8 @@ from trunkline.launcher.stop import stop_system
 from trunkline.launcher.supervisor import Supervisor
 from trunkline.registry.system import read_system, system_file
 
+pytestmark = pytest.mark.system
+
 LAUNCH = Path(__file__).with_name("launch_program.py")
 
 

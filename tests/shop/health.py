@@ -1,0 +1,56 @@
+"""Whether everything in a shop is well: asked of the health service of each, as an operator would."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from trunkline.registry.system import RunningSystem
+
+from tests.shop.running import RunningShop
+from tests.shop.waiting import HEAL_S, until, until_none
+
+Statuses = dict[str, bool]
+"""Name, such as `dep.redis` or empty for all, and whether it is SERVING."""
+_ASK_S = 1.0
+
+
+async def statuses(address: str) -> Statuses:
+    """What a service says of itself and its dependencies; empty if it does not answer."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know no methods
+        try:
+            answer = await stub.List(health_pb2.HealthListRequest(), timeout=_ASK_S)
+        except grpc.aio.AioRpcError:
+            return {}
+    return {name: one.status == health_pb2.HealthCheckResponse.SERVING for name, one in answer.statuses.items()}
+
+
+async def unwell(system: RunningSystem) -> list[str]:
+    """What is not SERVING, dependencies included."""
+    names = list(system.services)
+    found = await asyncio.gather(*(statuses(system.services[name]) for name in names))
+    silent = [f"{name} does not answer" for name, told in zip(names, found, strict=True) if not told]
+    return silent + [
+        f"{name} {part or '(all)'} is NOT_SERVING"
+        for name, told in zip(names, found, strict=True)
+        for part, serving in told.items()
+        if not serving
+    ]
+
+
+async def until_well(shop: RunningShop, bound_s: float = HEAL_S) -> None:
+    """Waits until all services and all that they need are SERVING."""
+    await until_none(lambda: unwell(shop.system), bound_s)
+
+
+async def until_serving(shop: RunningShop, name: str, *, other_than: int) -> None:
+    """Waits until a service whose process has died is SERVING in another one."""
+
+    async def back() -> bool:
+        pid = await asyncio.to_thread(shop.pid, name)
+        return pid not in {0, other_than} and (await statuses(shop.system.services[name])).get("", False)
+
+    await until(back, f"{name} is back")
