@@ -91,12 +91,13 @@ async def finish(day: asyncio.subprocess.Process, sales: int) -> None:
     assert result["sales"] == sales
 
 
-async def until_sold(shop: Shop, sales: int) -> None:
-    """Returns when the log of cart shows that a day is well under way."""
+async def until_sold(shop: Shop, day: asyncio.subprocess.Process, sales: int) -> None:
+    """Returns when the last terminal has begun so many sales more."""
     path = shop.var_dir / "run" / f"cart-{TERMINALS}.key"
     seen: set[str] = set()
     async with asyncio.timeout(60):
         while len(seen) < sales:
+            assert day.returncode is None, await day.communicate()
             await asyncio.sleep(0.01)
             if path.exists():
                 seen.add(path.read_text())
@@ -112,9 +113,9 @@ async def test_two_days_in_one_shop(shop):
 async def test_report_and_cart_killed_in_the_middle(shop):
     """Report and then cart are killed with -9 while sales are made; nothing is lost and nothing counted twice."""
     day = await shop.trade(120)
-    await until_sold(shop, 4)
+    await until_sold(shop, day, 4)
     shop.kill("report")
-    await until_sold(shop, 4)
+    await until_sold(shop, day, 4)
     shop.kill("cart")
     await finish(day, 120)
 
@@ -122,9 +123,9 @@ async def test_report_and_cart_killed_in_the_middle(shop):
 async def test_redis_stopped_in_the_middle(shop):
     """A sale needs no Redis: with it stopped the tills go on, and when it is back everything arrives."""
     day = await shop.trade(60)
-    await until_sold(shop, 3)
+    await until_sold(shop, day, 3)
     await asyncio.to_thread(shop.supervisor.stop, "redis")
-    await until_sold(shop, 4)
+    await until_sold(shop, day, 4)
     await asyncio.to_thread(shop.supervisor.start, "redis")
     await finish(day, 60)
 
@@ -132,7 +133,7 @@ async def test_redis_stopped_in_the_middle(shop):
 async def test_a_day_that_was_killed_is_closed_by_the_next(shop):
     """Tills that a killed day left open, with carts in the middle, are closed and opened again by the next day."""
     day = await shop.trade(200)
-    await until_sold(shop, 4)
+    await until_sold(shop, day, 4)
     day.kill()
     await day.communicate()
     await finish(await shop.trade(10), 10)
