@@ -15,7 +15,7 @@ JOBS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 LOCAL := $(BIN)/python -m deploy.local
-FAST := -m "not system"
+FAST := -m "not system and not servers"
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image bench setup data lock clean

@@ -8,10 +8,8 @@ import shutil
 import tempfile
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
-from rich.progress import Progress, TaskID
 from trunkline.launcher.launch import hold
 from trunkline.launcher.stop import stop_system
 from trunkline.launcher.system import LaunchError, Places
@@ -35,7 +33,7 @@ async def run(settings: PlatformSettings, local: LocalSettings, *, sales: int, s
     screen.say(f"starting Redis and {len(SERVICES)} services on {settings.var_dir}")
     async with started(settings, local) as running:
         screen.say(f"all SERVING and the shop open after {time.monotonic() - begin_s:.1f} s")
-        result = await _day(running.system, settings, screen, sales=sales, seed=seed)
+        result = await _day(running.system, settings, screen, begin_s, sales=sales, seed=seed)
         screen.services(running.system)
         if not stay:
             return 0 if result.equal else DIFFERENT
@@ -50,9 +48,9 @@ async def run(settings: PlatformSettings, local: LocalSettings, *, sales: int, s
 
 async def day(settings: PlatformSettings, local: LocalSettings, *, sales: int, seed: int, as_json: bool) -> int:
     """Trades a day on the system that runs, or on one of its own."""
-    screen = Screen(quiet=as_json)
+    screen, begin_s = Screen(quiet=as_json), time.monotonic()
     async with found_or_started(settings, local) as system:
-        result = await _day(system, settings, screen, sales=sales, seed=seed)
+        result = await _day(system, settings, screen, begin_s, sales=sales, seed=seed)
         if as_json:
             print(json.dumps(_as_json(result, system)))
         else:
@@ -125,17 +123,19 @@ def _free_among(first: int, count: int) -> set[int]:
 
 
 async def _day(
-    system: RunningSystem, settings: PlatformSettings, screen: Screen, *, sales: int, seed: int
+    system: RunningSystem, settings: PlatformSettings, screen: Screen, begin_s: float, *, sales: int, seed: int
 ) -> DayResult:
     with screen.progress("trading", sales) as progress:
-        sold = partial(_advance, progress, TaskID(0))
+        sold_s: list[float] = []
+
+        def sold() -> None:
+            sold_s.append(time.monotonic() - begin_s)
+            progress.advance(progress.task_ids[0])
+
         result = await trade_day(system, settings, sales=sales, seed=seed, sold=sold)
+    screen.say(f"first sale {sold_s[0]:.1f} s after the command was given")
     screen.day(result)
     return result
-
-
-def _advance(progress: Progress, task: TaskID) -> None:
-    progress.advance(task)
 
 
 def _as_json(result: DayResult, system: RunningSystem) -> dict[str, object]:

@@ -27,7 +27,9 @@ class LocalSettings(BaseSettings):
 
 def read_settings() -> tuple[PlatformSettings, LocalSettings]:
     """The settings of this shell; mistakes are reported all at once, and end the process with 2."""
-    platform, local = load(PlatformSettings), load(LocalSettings)
-    var_dir = platform[0].var_dir.absolute()
+    platform, local = load(PlatformSettings, LocalSettings)
+    assert isinstance(platform, PlatformSettings)
+    assert isinstance(local, LocalSettings)
     # The commands here are the development profile: they look for services in what runs on this machine.
-    return platform[0].model_copy(update={"profile": "development", "var_dir": var_dir}), local[0]
+    own = {"profile": "development", "var_dir": platform.var_dir.absolute()}
+    return platform.model_copy(update=own), local

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 
-from trunkline.launcher.launch import Launched, launched
+from trunkline.launcher.launch import Launched, launched, runs
 from trunkline.registry.system import RunningSystem, read_system
 from trunkline.settings import PlatformSettings
 
@@ -33,7 +33,8 @@ async def started(settings: PlatformSettings, local: LocalSettings) -> AsyncIter
 @contextlib.asynccontextmanager
 async def found_or_started(settings: PlatformSettings, local: LocalSettings) -> AsyncIterator[RunningSystem]:
     """The system that runs on the folder, its shop open; else one for the length of the block."""
-    system = read_system(settings.var_dir)
+    # A launcher that was killed may leave a file, and services without anybody who restarts them: not a system.
+    system = read_system(settings.var_dir) if runs(settings.var_dir) else None
     if system is not None:
         await open_shop(system, settings)
         yield system

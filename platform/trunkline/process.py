@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -56,6 +57,8 @@ def run(
 
 async def _run(node: Node[S], build: Build[S]) -> None:
     service = await build(node)
+    # What is here stays: no collection needs to look at it again, least of all the one that Python's end waits for.
+    gc.freeze()
     await serve([service], node.platform, port=node.settings.port, clock=node.clock)
 
 

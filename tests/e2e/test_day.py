@@ -1,139 +1,119 @@
-"""A trading day on the whole system, with parts of it killed in the middle: the figures agree to the yen."""
+"""A trading day from the first sale to the daily report, as a person at a prompt sees it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
-from trunkline.launcher.stop import stop_system
-from trunkline.launcher.supervisor import Supervisor
-from trunkline.testing.ports import free_ports
+from pos.cart.v1.transaction_service_pb2 import ListTransactionsRequest
+from pos.cart.v1.transaction_service_pb2_grpc import TransactionServiceStub
+from pos.terminal.v1.terminal_pb2 import Terminal
+from pos.terminal.v1.terminal_service_pb2 import ListTerminalsRequest
+from pos.terminal.v1.terminal_service_pb2_grpc import TerminalServiceStub
 
-from deploy.local.commands import free_range
+from deploy.local import goods
+from deploy.local.settings import ROOT
+from deploy.local.shop import admin
 from deploy.local.system import SERVICES, TERMINALS, credentials_dir
+from tests.shop.healed import healed
+from tests.shop.health import unwell
+from tests.shop.running import RunningShop, command
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(400), pytest.mark.xdist_group("whole system")]
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """A system that runs, its shop open."""
-
-    environment: dict[str, str]
-    """For commands that shall find it."""
-    var_dir: Path
-    """Its folder."""
-
-    @property
-    def supervisor(self) -> Supervisor:
-        """Control of its programs."""
-        return Supervisor(self.var_dir)
-
-    def kill(self, name: str) -> None:
-        """Kills a program with -9."""
-        pid = next(state.pid for state in self.supervisor.states() if state.name == name)
-        os.kill(pid, signal.SIGKILL)
-
-    async def trade(self, sales: int) -> asyncio.subprocess.Process:
-        """Begins a day of `make day`."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.local", "day", "--sales", str(sales), "--seed", "1", "--json"),
-            env=self.environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory) -> Iterator[Shop]:
-    """A system on free ports, as `make run` starts it."""
-    var_dir = tmp_path_factory.mktemp("shop") / "var"
-    ports = {"POS_BASE_PORT": str(free_range(len(SERVICES))), "POS_REDIS_PORT": str(free_ports(1)[0])}
-    environment = {**os.environ, "TRUNKLINE_VAR_DIR": str(var_dir), "REDIS_URL": "", **ports}
-    with _running(environment):
-        yield Shop(environment, var_dir)
-    stop_system(var_dir)
+async def day(shop: RunningShop, sales: int) -> dict[str, Any]:
+    """What `day --json` on the running shop says."""
+    process = await asyncio.create_subprocess_exec(
+        *command("day", "--sales", sales, "--json"),
+        cwd=ROOT,
+        env=shop.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(90):
+        said, complained = await process.communicate()
+    assert process.returncode == 0, complained.decode()
+    found: dict[str, Any] = json.loads(said)
+    return found
 
 
-@contextmanager
-def _running(environment: dict[str, str]) -> Iterator[None]:
-    command = [sys.executable, "-m", "deploy.local", "run", "--sales", "3"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        printed = []
-        for line in process.stdout:
-            printed.append(line)
-            if "stays up" in line:
-                break
-        else:
-            pytest.fail(f"`run` ended: {''.join(printed)}")
-        assert any("to the yen" in line for line in printed)
-        yield
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+async def terminals(shop: RunningShop) -> list[Terminal]:
+    """The terminals of the demo shop."""
+    async with admin(shop.system, shop.settings) as office:
+        stub = TerminalServiceStub(office.channel("terminal"))
+        answer = await stub.ListTerminals(ListTerminalsRequest(store_code=goods.STORE_CODE))
+    return list(answer.terminals)
 
 
-async def finish(day: asyncio.subprocess.Process, sales: int) -> None:
-    """Waits for the end of a day; everybody must agree."""
-    out, err = await asyncio.wait_for(day.communicate(), 300)
-    assert (day.returncode, err.decode()) == (0, ""), out
-    result = json.loads(out)
+async def last_transactions(shop: RunningShop) -> list[int]:
+    """The number of the last transaction of each terminal of the demo shop."""
+    async with admin(shop.system, shop.settings) as office:
+        stub = TransactionServiceStub(office.channel("cart"))
+        pages = [
+            await stub.ListTransactions(
+                ListTransactionsRequest(store_code=goods.STORE_CODE, terminal_no=number, page_size=1)
+            )
+            for number in range(1, TERMINALS + 1)
+        ]
+    return [page.transactions[0].transaction_no if page.transactions else 0 for page in pages]
+
+
+async def test_a_day_is_equal_to_the_yen(shop: RunningShop):
+    """`day --json` ends with 0, and every figure it shows is the same in all who know it."""
+    result = await day(shop, sales=30)
     assert result["equal"]
-    assert result["sales"] == sales
+    assert result["sales"] == 30
+    assert result["services"] == shop.system.services
+    told = {row["name"]: (row["sold"], set(row["told"].values()), set(row["told"])) for row in result["rows"]}
+    assert all(values == {sold} for sold, values, _ in told.values())
+    assert told["sales with tax"][2] == {"report", "journal"}
+    assert told["goods at their prices"][2] == {"stock"}
+    assert told["daily report of the store"][0] == told["net"][0] + told["tax"][0]
+    await healed(shop)
 
 
-async def until_sold(shop: Shop, day: asyncio.subprocess.Process, sales: int) -> None:
-    """Returns when the last terminal has begun so many sales more."""
-    path = shop.var_dir / "run" / f"cart-{TERMINALS}.key"
-    seen: set[str] = set()
-    async with asyncio.timeout(60):
-        while len(seen) < sales:
-            assert day.returncode is None, await day.communicate()
-            await asyncio.sleep(0.01)
-            if path.exists():
-                seen.add(path.read_text())
+async def test_a_second_day_follows_the_first(shop: RunningShop):
+    """Another day in the same shop counts on: openings, business counters and transaction numbers."""
+    before, numbers = await terminals(shop), await last_transactions(shop)
+    result = await day(shop, sales=12)
+    after = await terminals(shop)
+    assert [one.business_counter for one in after] == [one.business_counter + 1 for one in before]
+    for old, new in zip(before, after, strict=True):
+        same_date = old.business_date == new.business_date
+        assert new.open_counter == (old.open_counter + 1 if same_date else 1)
+        date = new.business_date
+        assert f"{date.year}-{date.month:02}-{date.day:02}" == result["business_date"]
+        assert new.state == Terminal.STATE_CLOSED
+    made = next(row["sold"] for row in result["rows"] if row["name"] == "transactions")
+    assert sum(await last_transactions(shop)) == sum(numbers) + made
+    await healed(shop)
 
 
-async def test_two_days_in_one_shop(shop):
-    """A second day finds the same shop, sells in it, and everybody agrees again."""
-    before = {path.name: path.read_bytes() for path in credentials_dir(shop.var_dir).iterdir()}
-    await finish(await shop.trade(20), 20)
-    assert {path.name: path.read_bytes() for path in credentials_dir(shop.var_dir).iterdir()} == before
+async def test_a_stopped_shop_leaves_nothing_and_is_found_again(shop: RunningShop):
+    """`run` ends with 0 and no process stays; run again, it finds the same shop, and trades another day in it."""
+    before, credentials = await terminals(shop), _credentials(shop)
+    assert await asyncio.to_thread(shop.stop) == 0
+    assert shop.left_over() == set()
+    assert not (shop.var_dir / "run" / "system.json").exists()
+    await asyncio.to_thread(shop.start)
+    assert _credentials(shop) == credentials
+    assert [one.business_counter for one in await terminals(shop)] == [one.business_counter + 1 for one in before]
+    await healed(shop)
 
 
-async def test_report_and_cart_killed_in_the_middle(shop):
-    """Report and then cart are killed with -9 while sales are made; nothing is lost and nothing counted twice."""
-    day = await shop.trade(120)
-    await until_sold(shop, day, 4)
-    shop.kill("report")
-    await until_sold(shop, day, 4)
-    shop.kill("cart")
-    await finish(day, 120)
+async def test_everything_is_serving(shop: RunningShop):
+    """Nine services run, each its own process, and each says that it and all it needs is well."""
+    assert set(shop.system.services) == set(SERVICES)
+    states = await asyncio.to_thread(shop.supervisor.states)
+    assert {one.name for one in states} == {*SERVICES, "redis"}
+    assert len({one.pid for one in states}) == len(states)
+    assert await unwell(shop.system) == []
 
 
-async def test_redis_stopped_in_the_middle(shop):
-    """A sale needs no Redis: with it stopped the tills go on, and when it is back everything arrives."""
-    day = await shop.trade(60)
-    await until_sold(shop, day, 3)
-    await asyncio.to_thread(shop.supervisor.stop, "redis")
-    await until_sold(shop, day, 4)
-    await asyncio.to_thread(shop.supervisor.start, "redis")
-    await finish(day, 60)
-
-
-async def test_a_day_that_was_killed_is_closed_by_the_next(shop):
-    """Tills that a killed day left open, with carts in the middle, are closed and opened again by the next day."""
-    day = await shop.trade(200)
-    await until_sold(shop, day, 4)
-    day.kill()
-    await day.communicate()
-    await finish(await shop.trade(10), 10)
+def _credentials(shop: RunningShop) -> dict[str, bytes]:
+    folder = credentials_dir(shop.var_dir)
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

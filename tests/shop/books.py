@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import message_factory, symbol_database
+from google.protobuf import descriptor_pool, message_factory
 from pos.event.v1 import cash_log_pb2, open_close_log_pb2, report_log_pb2, transaction_log_pb2
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.events.topics import Topic, topics_in
@@ -128,4 +128,4 @@ def _published(row: sqlite3.Row) -> Published:
 
 @cache
 def _class_of(name: str) -> Any:
-    return message_factory.GetMessageClass(symbol_database.Default().pool.FindMessageTypeByName(name))
+    return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))

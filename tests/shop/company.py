@@ -7,12 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from deploy.local.bootstrap import Credentials, bootstrap, ensure
-from deploy.local.calls import Caller
-from deploy.local.ledger import Ledger, Transaction
-from deploy.local.sale import Line, Sale
-from deploy.local.system import ADMIN, credentials_dir
-from deploy.local.till import Till
 from pos.account.v1.account_service_pb2 import CreateApiKeyRequest
 from pos.account.v1.api_key_pb2 import ApiKey
 from pos.account.v1.tenant_pb2 import Tenant
@@ -38,6 +32,12 @@ from pos.type.v1.money_pb2 import Money
 from pos.type.v1.tender_kind_pb2 import TENDER_KIND_CASH, TENDER_KIND_CASHLESS
 from trunkline.auth.files import write_private
 
+from deploy.local.bootstrap import Credentials, bootstrap, ensure
+from deploy.local.calls import Caller
+from deploy.local.ledger import Ledger, Transaction
+from deploy.local.sale import Line, Sale
+from deploy.local.system import ADMIN, credentials_dir
+from deploy.local.till import Till
 from tests.shop.running import RunningShop
 
 CURRENCY = "JPY"
@@ -149,9 +149,7 @@ class Company:
         await ensure("category", categories.CreateCategory, request)
         items = ItemServiceStub(self.office.channel("item"))
         for code, price in PRICES.items():
-            item = Item(
-                item_code=code, description=code, unit_price=yen(price), category_code="all", tax_code="00"
-            )
+            item = Item(item_code=code, description=code, unit_price=yen(price), category_code="all", tax_code="00")
             await ensure(f"item/{code}", items.CreateItem, item_service_pb2.CreateItemRequest(item=item))
 
     async def _tenders(self) -> None:

@@ -15,6 +15,7 @@ from tests.shop.waiting import HEAL_S, until, until_none
 Statuses = dict[str, bool]
 """Name, such as `dep.redis` or empty for all, and whether it is SERVING."""
 _ASK_S = 1.0
+_LIST: Any = vars(health_pb2)["HealthListRequest"]()  # newer than its type stubs
 
 
 async def statuses(address: str) -> Statuses:
@@ -22,7 +23,7 @@ async def statuses(address: str) -> Statuses:
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know no methods
         try:
-            answer = await stub.List(health_pb2.HealthListRequest(), timeout=_ASK_S)
+            answer = await stub.List(_LIST, timeout=_ASK_S)
         except grpc.aio.AioRpcError:
             return {}
     return {name: one.status == health_pb2.HealthCheckResponse.SERVING for name, one in answer.statuses.items()}

@@ -12,11 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from deploy.local import goods
-from deploy.local.commands import free_range
-from deploy.local.settings import ROOT
-from deploy.local.shop import pin_file, staff_id
-from deploy.local.system import SERVICES
 from trunkline.auth.files import write_private
 from trunkline.launcher.leftovers import marked
 from trunkline.launcher.supervisor import Supervisor
@@ -24,6 +19,11 @@ from trunkline.registry.system import RunningSystem, read_system
 from trunkline.settings import PlatformSettings, environment
 from trunkline.testing.ports import free_ports
 
+from deploy.local import goods
+from deploy.local.commands import free_range
+from deploy.local.settings import ROOT
+from deploy.local.shop import pin_file, staff_id
+from deploy.local.system import SERVICES
 from tests.shop.waiting import until_true
 
 START_S, STOP_S = 110.0, 60.0

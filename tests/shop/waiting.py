@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from typing import Any
 
 HEAL_S = 30.0
 """Seconds within which everything must be well again after a fault is over."""
@@ -37,6 +38,6 @@ def until_true(condition: Callable[[], bool], what: Callable[[], str], bound_s: 
         time.sleep(_LOOK_S)
 
 
-async def _value(look: Callable[[], object]) -> object:
+async def _value(look: Callable[[], Any]) -> Any:
     found = look()
     return await found if isawaitable(found) else found

@@ -50,7 +50,9 @@ def tail(
 
 async def _tail(redis_url: str, topic: str, tenant: str, contracts: Contracts, *, as_json: bool) -> None:
     from trunkline.events.tail import tail as events_of
+    from trunkline.telemetry.quiet import quieten_logs
 
+    quieten_logs()
     async for envelope in events_of(redis_url, topic):
         if not tenant or envelope.tenant_id == tenant:
             event = readable(envelope, contracts)

@@ -18,7 +18,7 @@ def token(
 
     from trunkline.auth.credential_file import CredentialFile
     from trunkline.client import exchange
-    from trunkline.launcher.command import quieten_logs
+    from trunkline.telemetry.quiet import quieten_logs
 
     quieten_logs()
     path = _credential_file(running_system().credentials, name)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import structlog
-
 from trunkline.errors import ServiceError
 from trunkline.launcher.system import LaunchError
 from trunkline.storage.errors import DatabaseRefused
+from trunkline.telemetry.quiet import quieten_logs
 
 CANNOT = 2
 """Exit status of a command that cannot be done as things are."""
@@ -24,7 +22,7 @@ INTERRUPTED = 130
 def run_command(command: Coroutine[Any, Any, int], *, say: Callable[[str], None] | None = None) -> int:
     """Runs a command to its end and gives its exit status.
 
-    SIGINT and SIGTERM cancel it once, so that what it started is stopped in order; more of them change nothing.
+    SIGINT, SIGTERM and SIGHUP cancel it once, so that what it started is stopped in order; more of them change nothing.
     """
     say = say or _complain
     quieten_logs()
@@ -35,11 +33,6 @@ def run_command(command: Coroutine[Any, Any, int], *, say: Callable[[str], None]
         return CANNOT
     except asyncio.CancelledError:
         return INTERRUPTED
-
-
-def quieten_logs() -> None:
-    """Keeps log lines off the screen of a person: what fails is raised, and told where it is caught."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
@@ -54,7 +47,7 @@ async def _interruptible(command: Coroutine[Any, Any, int]) -> int:
             task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, cancel)
     return await command
 

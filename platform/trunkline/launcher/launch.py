@@ -90,6 +90,17 @@ def hold(var_dir: Path) -> FileLock:
     return take(places.launcher_lock, f"a system runs on {var_dir} already")
 
 
+def runs(var_dir: Path) -> bool:
+    """Whether a launcher lives that runs a system on a folder, or is about to."""
+    places = Places.of(var_dir)
+    if not places.run_dir.exists():
+        return False
+    lock = FileLock(places.launcher_lock)
+    free = lock.take()
+    lock.release()
+    return not free
+
+
 def take(path: Path, refusal: str) -> FileLock:
     """Takes the lock of a path that only one process may hold; the caller releases it.
 

@@ -11,30 +11,27 @@ from pos.cart.v1 import cart_service_pb2 as pb
 from pos.cart.v1 import cart_service_pb2_grpc as cart_grpc
 from pos.cart.v1 import transaction_service_pb2 as tx_pb
 from pos.cart.v1 import transaction_service_pb2_grpc as tx_grpc
+from pos.cart.v1.cart_pb2 import Cart, CartTotals
+from pos.cart.v1.transaction_pb2 import Transaction
 from pos.event.v1.transaction_log_pb2 import TransactionLog
 from pos.terminal.v1 import terminal_service_pb2 as terminal_pb
 from pos.terminal.v1 import terminal_service_pb2_grpc as terminal_grpc
 from pos.type.v1.date_pb2 import Date
-from pos.type.v1.money_pb2 import Money
 from trunkline.call import acting_for
+from trunkline.client import PeerChannel
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.local import Caller, LocalNode, LocalSystem
 
 from services.cart.settings import CartSettings
 from services.cart.storage.tables import METADATA
 from tests.services.callers import admin, service, till
-from tests.services.cart.goods import PIN
+from tests.services.cart.goods import PIN, yen
 from tests.services.published import envelopes
 
 DAY = Date(year=2026, month=3, day=1)
 NEXT_DAY = Date(year=2026, month=3, day=2)
 TWO_A = [pb.AddLinesRequest.NewLine(item_code="A", quantity=2)]
 """Comes to 200, with tax 220."""
-
-
-def yen(minor_units: int) -> Money:
-    """An amount in the tenant's currency."""
-    return Money(currency_code="JPY", minor_units=minor_units)
 
 
 def line(item_code: str, quantity: int = 1, unit_price: int | None = None) -> pb.AddLinesRequest.NewLine:
@@ -60,14 +57,19 @@ class Shop:
     """The cart service."""
     lanes: int = 0
     """Terminals made so far."""
+    callers: dict[str, Caller] = field(default_factory=dict)
+    """Back offices by tenant, and the service that seals."""
+
+    def office(self, name: str, tenant_id: str = "acme") -> PeerChannel:
+        """A channel of a tenant's back office to a service."""
+        return self.callers.setdefault(tenant_id, admin(self.system, tenant_id)).channel(name)
 
     async def lane(self, store_code: str = "0001", tenant_id: str = "acme", terminal_no: int = 0) -> Lane:
         """A terminal of its own, created and not opened."""
         self.lanes += 1
         number = terminal_no or self.lanes
         request = terminal_pb.CreateTerminalRequest(store_code=store_code, terminal_no=number)
-        office = terminal_grpc.TerminalServiceStub(admin(self.system, tenant_id).channel("terminal"))
-        await office.CreateTerminal(request)
+        await terminal_grpc.TerminalServiceStub(self.office("terminal", tenant_id)).CreateTerminal(request)
         return Lane(self, till(self.system, number, store_code, tenant_id))
 
     async def stored(self) -> dict[str, list[Any]]:
@@ -120,12 +122,21 @@ class Lane:
         tenant_id, store_code, terminal_no = self.key.split("/")
         return f"tenants/{tenant_id}/stores/{store_code}/terminals/{terminal_no}/transactions/{transaction_no}"
 
-    async def open(self, business_date: Date = DAY) -> None:
-        """Signs in unless somebody is, and opens."""
-        claims = self.caller.claims
-        look = terminal_pb.GetTerminalRequest(store_code=claims.store_code, terminal_no=claims.terminal_no)
-        if not (await self.terminal.GetTerminal(look)).terminal.staff_id:
-            await self.terminal.SignIn(terminal_pb.SignInRequest(staff_id="s1", pin=PIN))
+    async def sign_in(self) -> None:
+        """Signs s1 in."""
+        await self.terminal.SignIn(terminal_pb.SignInRequest(staff_id="s1", pin=PIN))
+
+    async def sign_out(self) -> None:
+        """Signs out."""
+        await self.terminal.SignOut(terminal_pb.SignOutRequest())
+
+    async def open(self) -> None:
+        """Signs s1 in and opens, on the first day."""
+        await self.sign_in()
+        await self.reopen(DAY)
+
+    async def reopen(self, business_date: Date) -> None:
+        """Opens, with whoever is signed in."""
         await self.terminal.OpenTerminal(terminal_pb.OpenTerminalRequest(business_date=business_date))
 
     async def close(self) -> Any:
@@ -135,7 +146,8 @@ class Lane:
     async def seal(self, business_counter: int = 1, **options: Any) -> tx_pb.SealOpeningResponse:
         """Has a service seal an opening."""
         claims = self.caller.claims
-        stub = tx_grpc.TransactionServiceStub(service(self.shop.system, "terminal").channel("cart"))
+        sealer = self.shop.callers.setdefault("", service(self.shop.system, "terminal"))
+        stub = tx_grpc.TransactionServiceStub(sealer.channel("cart"))
         request = tx_pb.SealOpeningRequest(
             store_code=claims.store_code, terminal_no=claims.terminal_no, business_counter=business_counter
         )
@@ -148,22 +160,26 @@ class Lane:
         steps = ["idle", "entering", "paying", "paid", "completed"]
         if state == "cancelled":
             await self.add(cart_id, *TWO_A)
-            await self.carts.CancelCart(pb.CancelCartRequest(cart_id=cart_id))
+            await self.cancel(cart_id)
             return cart_id
         for step in steps[1 : steps.index(state) + 1]:
             if step == "entering":
                 await self.add(cart_id, *TWO_A)
             elif step == "paying":
-                await self.carts.SubtotalCart(pb.SubtotalCartRequest(cart_id=cart_id))
+                await self.subtotal(cart_id)
             elif step == "paid":
                 await self.pay(cart_id, "cash", 1000)
             else:
-                await self.carts.FinalizeCart(pb.FinalizeCartRequest(cart_id=cart_id))
+                await self.finalise(cart_id)
         return cart_id
 
     async def add(self, cart_id: str, *lines: pb.AddLinesRequest.NewLine) -> pb.AddLinesResponse:
         """Adds lines."""
         return await self.carts.AddLines(pb.AddLinesRequest(cart_id=cart_id, lines=lines))
+
+    async def subtotal(self, cart_id: str) -> CartTotals:
+        """Ends the entering of lines."""
+        return (await self.carts.SubtotalCart(pb.SubtotalCartRequest(cart_id=cart_id))).totals
 
     async def pay(self, cart_id: str, payment_method_code: str, deposit: int) -> pb.AddPaymentResponse:
         """Adds a payment."""
@@ -202,7 +218,7 @@ class Lane:
         )
         return await self.transactions.ReturnTransaction(request, **options)
 
-    async def look(self, number: int) -> Any:
+    async def look(self, number: int) -> Transaction:
         """One of its transactions."""
         claims = self.caller.claims
         request = tx_pb.GetTransactionRequest(
@@ -215,3 +231,20 @@ class Lane:
         mine = [one for one in await envelopes(self.shop.cart) if one.key == self.key]
         assert [one.number for one in mine] == list(range(1, len(mine) + 1))
         return [TransactionLog.FromString(one.payload) for one in mine]
+
+
+def sums(totals: CartTotals) -> tuple[int, int, int, int]:
+    """Total, the same with tax, what is due, and units."""
+    amounts = (totals.total, totals.total_with_tax, totals.balance)
+    total, with_tax, due = (amount.minor_units for amount in amounts)
+    return total, with_tax, due, totals.quantity
+
+
+def taxes(totals: CartTotals) -> list[tuple[str, int, int]]:
+    """Code, target and amount of each tax."""
+    return [(one.tax_code, one.target.minor_units, one.amount.minor_units) for one in totals.taxes]
+
+
+async def look(lane: Lane, cart_id: str) -> Cart:
+    """The cart, whole."""
+    return (await lane.carts.GetCart(pb.GetCartRequest(cart_id=cart_id))).cart

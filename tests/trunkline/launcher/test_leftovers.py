@@ -74,9 +74,9 @@ async def test_ends_orphans_of_a_killed_supervisord(launcher, ping_system, event
     assert marked(ping_system.var_dir) == set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_ends_cleanly_when_told(launcher, ping_system, eventually, number):
-    """SIGTERM and Ctrl-C stop everything without a word."""
+    """SIGTERM, Ctrl-C and the end of the terminal stop everything without a word."""
     launcher.send_signal(number)
 
     async def gone() -> bool:

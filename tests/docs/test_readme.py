@@ -1,0 +1,111 @@
+"""What the README shows is so."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import grpc
+import pytest
+import redis.asyncio
+from google.protobuf import descriptor_pb2
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from trunk.policy.v1 import policy_pb2
+
+from tests.docs.blocks import ROOT, blocks
+from tests.docs.conftest import Shop
+from tests.docs.programs import BIN, BOUND_S, finished
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
+
+ACTIVATE, *LOOKS = blocks("README.md", "sh")[0].lines
+TAIL, TRADE = blocks("README.md", "sh")[1].lines
+GRPCURL = [line for block in blocks("README.md", "") for line in block.lines if line.startswith("grpcurl ")]
+EXPECTED = {
+    "examples/ask.py": r"^NOT_FOUND pos\.item ITEM_NOT_FOUND {'item_code': 'no-such-item'}\n$",
+    "trunkline ps": r"(?s)item +127\.0\.0\.1:\d+ +SERVING.*stock +127\.0\.0\.1:\d+ +SERVING",
+    "trunkline events topics": r"tranlog +cart +report, journal, stock +pos\.event\.v1\.TransactionLog",
+    "--list-methods": r"(?m)^pos\.item\.v1\.ItemService/GetItem$",
+    "ItemService/GetItem": r'"minorUnits": "168"',
+}
+"""Part of a command → what it prints."""
+EVENT = re.compile(rb"tranlog demo/0001/\d#\d+ .*transaction_no=\d+")
+
+
+def test_the_example_is_the_file():
+    """The program in the README is the one in examples/, and its output is told as it is."""
+    (program,) = blocks("README.md", "python")
+    assert program.text == (ROOT / "examples" / "ask.py").read_text()
+    assert "`NOT_FOUND pos.item ITEM_NOT_FOUND {'item_code': 'no-such-item'}`" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("command", LOOKS)
+async def test_a_look_inside_shows_what_it_should(command: str, shop: Shop):
+    """Every command that looks into a running system ends well and shows it."""
+    (pattern,) = [pattern for part, pattern in EXPECTED.items() if part in command]
+    printed = await finished("bash", "-c", shop.here(command), cwd=ROOT, env=shop.environment)
+    assert re.search(pattern, printed), printed
+
+
+def test_every_command_is_expected_to_show_something():
+    """No expectation is left of a command that is gone; the first line only makes the tools reachable."""
+    assert ACTIVATE == ". .venv/bin/activate"
+    assert all(any(part in command for command in LOOKS) for part in EXPECTED)
+
+
+async def test_sales_pass_by(shop: Shop):
+    """While a day is traded as the README says, the tail of the topic shows its sales."""
+    assert (TAIL[-2:], TRADE) == (" &", "make day SALES=20")
+    tail = await asyncio.create_subprocess_exec(
+        "bash", "-c", TAIL[:-2], cwd=ROOT, env=shop.environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert tail.stdout is not None
+    try:
+        async with asyncio.timeout(BOUND_S):
+            await subscribed(shop.system.redis_url, "tranlog")
+            # Whoever reads this has set up; make must not do it again, in whatever environment this runs.
+            as_set_up = TRADE.replace("make", f"make -o .venv/.ready BIN={BIN}")
+            printed = await finished("bash", "-c", as_set_up, cwd=ROOT, env=shop.environment)
+            assert EVENT.search(await tail.stdout.readline())
+    finally:
+        tail.terminate()
+        await tail.wait()
+    assert "20" in printed
+
+
+async def subscribed(redis_url: str, channel: str) -> None:
+    """Returns when somebody listens on a channel."""
+    async with redis.asyncio.from_url(redis_url, protocol=2) as client:
+        while not dict(await client.pubsub_numsub(channel))[channel.encode()]:  # noqa: ASYNC110 - another process does
+            await asyncio.sleep(0.05)
+
+
+async def test_grpcurl_is_told_what_it_asks_for(shop: Shop):
+    """What the three grpcurl lines ask is answered over reflection, the policy of a method among it, and by the call."""
+    listed, described, called = (shop.here(line).split() for line in GRPCURL)
+    assert (listed[3:], described[3]) == (["list"], "describe")
+    async with grpc.aio.insecure_channel(listed[2]) as channel:
+        names = await ask(channel, list_services="")
+        files = await ask(channel, file_containing_symbol=described[4])
+    assert "pos.item.v1.ItemService" in [one.name for one in names.list_services_response.service]
+    sent = files.file_descriptor_response.file_descriptor_proto
+    found = {file.name: file for file in map(descriptor_pb2.FileDescriptorProto.FromString, sent)}
+    assert "trunk/policy/v1/policy.proto" in found
+    methods = found["pos/item/v1/item_service.proto"].service[0].method
+    (options,) = [one.options for one in methods if one.name == described[4].rpartition(".")[2]]
+    policy = options.Extensions[policy_pb2.call]
+    assert options.idempotency_level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    assert (policy.deadline.seconds, policy.access) == (2, policy_pb2.CallPolicy.ACCESS_AUTHENTICATED)
+    *_, address, method = called
+    same = GRPCURL[2].replace("grpcurl -plaintext", "buf curl --protocol grpc --http2-prior-knowledge")
+    same = shop.here(same).replace(f"{address} {method}", f"http://{address}/{method}")
+    printed = await finished("bash", "-c", same, cwd=ROOT, env=shop.environment)
+    assert json.loads(printed)["item"]["itemCode"] == "4901"
+
+
+async def ask(channel: grpc.aio.Channel, **question: str) -> reflection_pb2.ServerReflectionResponse:
+    """What reflection answers to one question."""
+    request = reflection_pb2.ServerReflectionRequest(**question)
+    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]))
+    return await anext(aiter(call))
