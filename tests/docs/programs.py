@@ -11,16 +11,31 @@ from pathlib import Path
 
 from trunkline.launcher.readiness import wait_serving
 
+from deploy.local.system import SERVICES
+from tests.shop.running import RunningShop
+
 BIN = Path(sys.executable).parent
 BOUND_S = 60
 """Longest time a program may take, in seconds."""
 
 
-def clean_environment(**variables: object) -> dict[str, str]:
+def reader_environment(**variables: object) -> dict[str, str]:
     """A reader's environment: our tools on the path, and none of our settings."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     return {**kept, "PATH": path, **{name: str(value) for name, value in variables.items()}}
+
+
+def looking_at(shop: RunningShop) -> dict[str, str]:
+    """A reader's environment where this shop is the one that runs in var/."""
+    return reader_environment(TRUNKLINE_VAR_DIR=shop.var_dir)
+
+
+def there(command: str, shop: RunningShop) -> str:
+    """A command as it is printed, with the ports and the folder of this shop."""
+    for index in range(len(SERVICES)):
+        command = command.replace(f"127.0.0.1:{50050 + index}", f"127.0.0.1:{shop.base_port + index}")
+    return command.replace("=var/", f"={shop.var_dir}/")
 
 
 async def finished(*command: str | Path, cwd: Path, env: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from trunkline.testing.ports import free_ports
 
 from tests.docs.blocks import ROOT, blocks
-from tests.docs.programs import clean_environment, finished, serving
+from tests.docs.programs import finished, reader_environment, serving
 
 EXAMPLE = "examples/tally"
 PRINTED_PORT = "50100"
@@ -23,13 +23,13 @@ async def run_as_printed(folder: Path, python: Sequence[str | Path], *, runs: in
     generate, serve, call = commands.lines
     assert (generate, serve) == ("python generate.py", "python service.py")
     port = free_ports(1)[0]
-    await finished(*python, "generate.py", cwd=here, env=clean_environment())
-    env = clean_environment(TALLY_PORT=port)
+    await finished(*python, "generate.py", cwd=here, env=reader_environment())
+    env = reader_environment(TALLY_PORT=port)
     printed = []
     async with serving(*python, "service.py", cwd=here, env=env, port=port):
         *variables, program, script = call.replace(PRINTED_PORT, str(port)).split()
         assert program == "python"
-        env = clean_environment(**dict(one.split("=") for one in variables))
+        env = reader_environment(**dict(one.split("=") for one in variables))
         printed += [await finished(*python, script, cwd=here, env=env) for _ in range(runs)]
     return printed
 

@@ -8,14 +8,15 @@ import re
 
 import grpc
 import pytest
-import redis.asyncio
 from google.protobuf import descriptor_pb2
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from trunk.policy.v1 import policy_pb2
 
 from tests.docs.blocks import ROOT, blocks
-from tests.docs.conftest import Shop
-from tests.docs.programs import BIN, BOUND_S, finished
+from tests.docs.programs import BIN, BOUND_S, finished, looking_at, there
+from tests.shop.running import RunningShop
+from tests.shop.streams import client
+from tests.shop.waiting import until
+from tests.trunkline.reflected import files_of, services
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 
@@ -41,10 +42,10 @@ def test_the_example_is_the_file():
 
 
 @pytest.mark.parametrize("command", LOOKS)
-async def test_a_look_inside_shows_what_it_should(command: str, shop: Shop):
+async def test_a_look_inside_shows_what_it_should(command: str, shop: RunningShop):
     """Every command that looks into a running system ends well and shows it."""
     (pattern,) = [pattern for part, pattern in EXPECTED.items() if part in command]
-    printed = await finished("bash", "-c", shop.here(command), cwd=ROOT, env=shop.environment)
+    printed = await finished("bash", "-c", there(command, shop), cwd=ROOT, env=looking_at(shop))
     assert re.search(pattern, printed), printed
 
 
@@ -54,43 +55,33 @@ def test_every_command_is_expected_to_show_something():
     assert all(any(part in command for command in LOOKS) for part in EXPECTED)
 
 
-async def test_sales_pass_by(shop: Shop):
+async def test_sales_pass_by(shop: RunningShop):
     """While a day is traded as the README says, the tail of the topic shows its sales."""
     assert (TAIL[-2:], TRADE) == (" &", "make day SALES=20")
     tail = await asyncio.create_subprocess_exec(
-        "bash", "-c", TAIL[:-2], cwd=ROOT, env=shop.environment, stdout=asyncio.subprocess.PIPE
+        "bash", "-c", TAIL[:-2], cwd=ROOT, env=looking_at(shop), stdout=asyncio.subprocess.PIPE
     )
     assert tail.stdout is not None
     try:
+        with client(shop.system.redis_url) as redis:
+            await until(lambda: dict(redis.pubsub_numsub("tranlog"))[b"tranlog"], "somebody tails")
+        # Whoever reads this has set up; make must not do it again, in whatever environment this runs.
+        as_set_up = TRADE.replace("make", f"make -o .venv/.ready BIN={BIN}")
+        await finished("bash", "-c", as_set_up, cwd=ROOT, env=looking_at(shop))
         async with asyncio.timeout(BOUND_S):
-            await subscribed(shop.system.redis_url, "tranlog")
-            # Whoever reads this has set up; make must not do it again, in whatever environment this runs.
-            as_set_up = TRADE.replace("make", f"make -o .venv/.ready BIN={BIN}")
-            printed = await finished("bash", "-c", as_set_up, cwd=ROOT, env=shop.environment)
             assert EVENT.search(await tail.stdout.readline())
     finally:
         tail.terminate()
-        await tail.wait()
-    assert "20" in printed
+        await tail.communicate()
 
 
-async def subscribed(redis_url: str, channel: str) -> None:
-    """Returns when somebody listens on a channel."""
-    async with redis.asyncio.from_url(redis_url, protocol=2) as client:
-        while not dict(await client.pubsub_numsub(channel))[channel.encode()]:  # noqa: ASYNC110 - another process does
-            await asyncio.sleep(0.05)
-
-
-async def test_grpcurl_is_told_what_it_asks_for(shop: Shop):
-    """What the three grpcurl lines ask is answered over reflection, the policy of a method among it, and by the call."""
-    listed, described, called = (shop.here(line).split() for line in GRPCURL)
+async def test_grpcurl_is_told_what_it_asks_for(shop: RunningShop):
+    """What the three grpcurl lines ask for is answered: by reflection, policies included, and by the call."""
+    listed, described, called = (there(line, shop).split() for line in GRPCURL)
     assert (listed[3:], described[3]) == (["list"], "describe")
     async with grpc.aio.insecure_channel(listed[2]) as channel:
-        names = await ask(channel, list_services="")
-        files = await ask(channel, file_containing_symbol=described[4])
-    assert "pos.item.v1.ItemService" in [one.name for one in names.list_services_response.service]
-    sent = files.file_descriptor_response.file_descriptor_proto
-    found = {file.name: file for file in map(descriptor_pb2.FileDescriptorProto.FromString, sent)}
+        assert "pos.item.v1.ItemService" in await services(channel)
+        found = await files_of(channel, described[4])
     assert "trunk/policy/v1/policy.proto" in found
     methods = found["pos/item/v1/item_service.proto"].service[0].method
     (options,) = [one.options for one in methods if one.name == described[4].rpartition(".")[2]]
@@ -99,13 +90,6 @@ async def test_grpcurl_is_told_what_it_asks_for(shop: Shop):
     assert (policy.deadline.seconds, policy.access) == (2, policy_pb2.CallPolicy.ACCESS_AUTHENTICATED)
     *_, address, method = called
     same = GRPCURL[2].replace("grpcurl -plaintext", "buf curl --protocol grpc --http2-prior-knowledge")
-    same = shop.here(same).replace(f"{address} {method}", f"http://{address}/{method}")
-    printed = await finished("bash", "-c", same, cwd=ROOT, env=shop.environment)
+    same = there(same, shop).replace(f"{address} {method}", f"http://{address}/{method}")
+    printed = await finished("bash", "-c", same, cwd=ROOT, env=looking_at(shop))
     assert json.loads(printed)["item"]["itemCode"] == "4901"
-
-
-async def ask(channel: grpc.aio.Channel, **question: str) -> reflection_pb2.ServerReflectionResponse:
-    """What reflection answers to one question."""
-    request = reflection_pb2.ServerReflectionRequest(**question)
-    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]))
-    return await anext(aiter(call))

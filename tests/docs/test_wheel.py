@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT
-from tests.docs.programs import clean_environment, finished
+from tests.docs.programs import finished, reader_environment
 from tests.docs.tally import expected, run_as_printed
 
 LOCATE = """
@@ -21,23 +21,26 @@ print(trunkline.__file__, list(trunk.__path__), list(buf.__path__), importlib.ut
 @pytest.fixture
 async def installed(tmp_path: Path) -> Path:
     """A Python with the wheel installed by pip, and its dependencies borrowed from the one that runs the tests."""
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"]
-    await finished(*build, cwd=ROOT, env=clean_environment())
+    build = ("-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist")
+    await finished(sys.executable, *build, cwd=ROOT, env=reader_environment())
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     place = tmp_path / "venv"
-    await finished(sys.executable, "-m", "venv", "--without-pip", place, cwd=tmp_path, env=clean_environment())
+    await finished(sys.executable, "-m", "venv", "--without-pip", place, cwd=tmp_path, env=reader_environment())
     python = place / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "--python", python]
-    await finished(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=tmp_path, env=clean_environment())
+    pip = ("-m", "pip", "--isolated", "--disable-pip-version-check", "--python", python)
+    install = ("install", "--quiet", "--no-deps", "--no-index", wheel)
+    await finished(sys.executable, *pip, *install, cwd=tmp_path, env=reader_environment())
     (site_packages,) = place.glob("lib/python*/site-packages")
     # A path in a .pth file is searched, but the .pth files in it are not read: the checkout stays out of reach.
-    (site_packages / "borrowed.pth").write_text("\n".join({sysconfig.get_path(name) for name in ("purelib", "platlib")}))
+    (site_packages / "borrowed.pth").write_text(
+        "\n".join({sysconfig.get_path(name) for name in ("purelib", "platlib")})
+    )
     return python
 
 
 async def test_the_wheel_works_alone(installed, tmp_path):
     """Installed in another environment it brings its contracts and their code, its command, and serves the example."""
-    env = clean_environment()
+    env = reader_environment()
     located = await finished(installed, "-c", LOCATE, cwd=tmp_path, env=env)
     assert located.count(str(tmp_path)) == 3
     assert located.split()[-1] == "None"

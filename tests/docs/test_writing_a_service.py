@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from trunkline.testing.ports import free_ports
 
-from deploy.local.system import SERVICES
 from tests.docs.blocks import ROOT, blocks
-from tests.docs.conftest import Shop
-from tests.docs.programs import clean_environment, finished, serving
+from tests.docs.programs import finished, looking_at, reader_environment, serving
+from tests.shop.running import RunningShop
 
 pytestmark = pytest.mark.xdist_group("shop")
 
@@ -21,11 +21,12 @@ COPIED = ("protos", "services", "tools", "deploy", "tests/services", "tests/conf
 AS_COMMANDED = {"make protos": "python tools/protos.py"}
 """What a target does once everything is set up."""
 CALLS = "buf curl "
+PRINTED_PORT = "50059"
 
 
 def environment(tree: Path, **variables: object) -> dict[str, str]:
     """A reader's environment in the copy: its code comes before the checkout's."""
-    return clean_environment(PYTHONPATH=f"{tree}:{tree / 'gen'}", PYTHONDONTWRITEBYTECODE=1, **variables)
+    return reader_environment(PYTHONPATH=f"{tree}:{tree / 'gen'}", PYTHONDONTWRITEBYTECODE=1, **variables)
 
 
 def change(path: Path, diff: str) -> None:
@@ -72,27 +73,34 @@ async def test_it_is_made_and_passes_its_own_test(tree: Path):
     ]
     for command in checks:
         await finished(*command, cwd=tree, env=environment(tree))
+    written = {block.file: block.text for block in blocks(DOCUMENT) if block.language in {"proto", "python"}}
+    assert {file: (tree / file).read_text() for file in written} == written
 
 
 @pytest.mark.system
 @pytest.mark.asyncio(loop_scope="module")
-async def test_it_runs_and_is_called_as_printed(tree: Path, shop: Shop):
+async def test_it_runs_and_is_called_as_printed(tree: Path, shop: RunningShop):
     """Beside the running shop it starts from its own database, and the printed calls give what was counted."""
-    port = shop.base_port + len(SERVICES)
+    (port,) = free_ports(1)
+    var_dir, (host, account) = tree / "var", shop.system.services["account"].split(":")
+    database = var_dir / "footfall" / "footfall.db"
     env = environment(
         tree,
         TRUNKLINE_PROFILE="development",
-        TRUNKLINE_VAR_DIR=shop.var_dir,
-        REDIS_URL=shop.system.redis_url,
+        TRUNKLINE_VAR_DIR=var_dir,
+        ACCOUNT_SERVICE_HOST=host,
+        ACCOUNT_SERVICE_PORT=account,
+        # Streams of its own: the shop's must not gain a group that nobody reads for later.
+        REDIS_URL=shop.system.redis_url.removesuffix("/0") + "/9",
         POS_FOOTFALL_PORT=port,
     )
-    database = shop.var_dir / "footfall" / "footfall.db"
-    database.parent.mkdir()
+    database.parent.mkdir(parents=True)
     await finished("trunkline", "migrate", "services.footfall", database, cwd=tree, env=env)
     (calls,) = [block for block in blocks(DOCUMENT, "sh") if block.text.startswith(CALLS)]
     async with serving(sys.executable, "-m", "services.footfall", cwd=tree, env=env, port=port):
         recorded, looked = [
-            await finished("bash", "-c", shop.here(line), cwd=tree, env=shop.environment) for line in calls.lines
+            await finished("bash", "-c", line.replace(PRINTED_PORT, str(port)), cwd=tree, env=looking_at(shop))
+            for line in calls.lines
         ]
     assert '"visitors": "12"' in recorded
     assert '"visitors": "12"' in looked

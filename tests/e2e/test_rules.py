@@ -57,7 +57,7 @@ async def test_close_waits_for_carts_and_seals_the_opening(acme: Company, shop: 
     close = CloseTerminalRequest(counted_cash=yen(0))
     code, reason, metadata = await refusal(counter.terminals.CloseTerminal(close))
     assert (code, reason) == ("FAILED_PRECONDITION", "pos.terminal/CARTS_UNFINISHED")
-    assert metadata["unfinished"] == "1"
+    assert metadata["carts"] == "1"
     await counter.till.give_up(waiting)
     closing = (await counter.terminals.CloseTerminal(close)).closing
     assert (closing.transaction_count, closing.last_transaction_no) == (2, 2)
@@ -78,7 +78,8 @@ async def test_a_close_counts_what_was_finished_at_the_same_time(acme: Company, 
         try:
             await counter.carts.FinalizeCart(cart_pb.FinalizeCartRequest(cart_id=cart_id))
         except ServiceError as error:
-            assert error.reason == "OPENING_SEALED"
+            if error.reason != "OPENING_SEALED":
+                raise
             return False
         return True
 
@@ -87,7 +88,8 @@ async def test_a_close_counts_what_was_finished_at_the_same_time(acme: Company, 
             try:
                 answer = await counter.terminals.CloseTerminal(CloseTerminalRequest(counted_cash=yen(0)))
             except ServiceError as error:
-                assert error.reason == "CARTS_UNFINISHED"
+                if error.reason != "CARTS_UNFINISHED":
+                    raise
             else:
                 return answer.closing.transaction_count
 
@@ -149,7 +151,7 @@ async def test_another_terminal_of_the_store_takes_back_but_does_not_void(acme: 
 
 
 async def test_a_daily_report_waits_for_every_terminal(acme: Company, shop: RunningShop):
-    """It is refused while a terminal is open, and names it; a flash report is not. Closed, it comes to what was sold."""
+    """It is refused while a terminal is open, and names it; a flash report is not. Closed, it has what was sold."""
     first, second = await acme.counter("daily", 1), await acme.counter("daily", 2)
     await first.open()
     await second.open()
@@ -173,7 +175,8 @@ async def test_a_daily_report_waits_for_every_terminal(acme: Company, shop: Runn
         try:
             answer = await office.GetSalesReport(report(REPORT_KIND_DAILY))
         except ServiceError as error:
-            assert error.reason == "LOGS_MISSING"
+            if error.reason != "LOGS_MISSING":
+                raise
             return False
         gross = answer.report.gross
         assert (gross.amount.minor_units, gross.count) == (sale.total_with_tax, 1)

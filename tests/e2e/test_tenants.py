@@ -116,7 +116,7 @@ async def test_an_idempotency_key_of_another_tenant_is_another_key(counter: Coun
     """Two tenants may use one key: each gets its own cart, and neither the other's answer."""
     twin = await rival.counter(STORE)
     await twin.open()
-    request, same = cart_pb.CreateCartRequest(), key("one key for two")
+    request, same = cart_pb.CreateCartRequest(), key("one-key-for-two")
     mine, theirs = [await one.carts.CreateCart(request, metadata=same) for one in (counter, twin)]
     assert mine.cart_id != theirs.cart_id
     for one, answer in ((counter, mine), (twin, theirs)):

@@ -9,31 +9,39 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from trunkline.registry.system import RunningSystem
 
+from deploy.local.system import SERVICES
 from tests.shop.running import RunningShop
 from tests.shop.waiting import HEAL_S, until, until_none
 
 Statuses = dict[str, bool]
-"""Name, such as `dep.redis` or empty for all, and whether it is SERVING."""
+"""Name and whether it is SERVING."""
 _ASK_S = 1.0
-_LIST: Any = vars(health_pb2)["HealthListRequest"]()  # newer than its type stubs
+NAMES = ("", "dep.db", "dep.redis", *(f"dep.{name}" for name in SERVICES))
+"""What a service may tell of; the empty name is all of it."""
 
 
 async def statuses(address: str) -> Statuses:
-    """What a service says of itself and its dependencies; empty if it does not answer."""
+    """What a service says of itself and of those it depends on; empty if it does not answer."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know no methods
-        try:
-            answer = await stub.List(_LIST, timeout=_ASK_S)
-        except grpc.aio.AioRpcError:
-            return {}
-    return {name: one.status == health_pb2.HealthCheckResponse.SERVING for name, one in answer.statuses.items()}
+        told = await asyncio.gather(*(_status(stub, name) for name in NAMES))
+    return {name: serving for name, serving in zip(NAMES, told, strict=True) if serving is not None}
+
+
+async def _status(stub: Any, name: str) -> bool | None:
+    try:
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=_ASK_S)
+    except grpc.aio.AioRpcError:
+        # NOT_FOUND: it has no such dependency.
+        return None
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 async def unwell(system: RunningSystem) -> list[str]:
     """What is not SERVING, dependencies included."""
     names = list(system.services)
     found = await asyncio.gather(*(statuses(system.services[name]) for name in names))
-    silent = [f"{name} does not answer" for name, told in zip(names, found, strict=True) if not told]
+    silent = [f"{name} does not answer" for name, told in zip(names, found, strict=True) if "" not in told]
     return silent + [
         f"{name} {part or '(all)'} is NOT_SERVING"
         for name, told in zip(names, found, strict=True)

@@ -37,6 +37,14 @@ async def shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shop]:
         yield Shop(system, clock, cart)
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(shop: Shop) -> Lane:
+    """As lane, one for all tests of a module that ask for it: what they count is their own carts only."""
+    lane = await shop.lane()
+    await lane.open()
+    return lane
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def lane(shop: Shop) -> Lane:
     """A terminal of store 0001, open, with s1 signed in."""

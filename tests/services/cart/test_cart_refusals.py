@@ -131,25 +131,25 @@ async def bring(lane: Lane, state: str) -> str:
         ("paying", pb.FinalizeCartRequest(), (STATE, "pos.cart/BALANCE_DUE", {"cart_id": "{cart}", "balance": "220"})),
     ],
 )
-async def test_refuses_and_changes_nothing(lane, state, request_, expected):
+async def test_refuses_and_changes_nothing(shared, state, request_, expected):
     """A refusal has its status, reason and metadata; nothing is changed, numbered, answered or published."""
-    cart_id = await bring(lane, state)
-    before = await lane.shop.stored()
-    status, reason, metadata = await refusal(send(lane.carts, of(request_, cart_id)))
+    cart_id = await bring(shared, state)
+    before = await shared.shop.stored()
+    status, reason, metadata = await refusal(send(shared.carts, of(request_, cart_id)))
     named = {name: value.format(cart=cart_id) for name, value in expected[2].items()}
     assert (status, reason, metadata) == (*expected[:2], named)
-    assert await lane.shop.stored() == before
+    assert await shared.shop.stored() == before
 
 
 @pytest.mark.parametrize("state", ALLOWED)
-async def test_a_state_allows_what_its_row_says(lane, state):
+async def test_a_state_allows_what_its_row_says(shared, state):
     """Every other change is refused with the state and the event, and changes nothing."""
-    cart_id = await lane.new_cart(state)
-    before = await lane.shop.stored()
+    cart_id = await shared.new_cart(state)
+    before = await shared.shop.stored()
     for event in EVENTS.keys() - ALLOWED[state]:
-        refused = await refusal(send(lane.carts, of(EVENTS[event], cart_id)))
+        refused = await refusal(send(shared.carts, of(EVENTS[event], cart_id)))
         assert refused == (STATE, "pos.cart/CART_WRONG_STATE", {"state": state.upper(), "event": event})
-    assert await lane.shop.stored() == before
+    assert await shared.shop.stored() == before
 
 
 @pytest.mark.parametrize(
@@ -168,10 +168,10 @@ async def test_a_state_allows_what_its_row_says(lane, state):
         pay("cash", -1),
     ],
 )
-async def test_refuses_what_the_contract_rules_out(lane, request_):
+async def test_refuses_what_the_contract_rules_out(shared, request_):
     """Requests beyond the contract's bounds never reach a cart."""
-    cart_id = await lane.new_cart("entering")
-    refused = await refusal(send(lane.carts, of(request_, cart_id)))
+    cart_id = await shared.new_cart("entering")
+    refused = await refusal(send(shared.carts, of(request_, cart_id)))
     assert refused[:2] == ("INVALID_ARGUMENT", "trunk/REQUEST_INVALID")
 
 

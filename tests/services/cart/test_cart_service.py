@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import pytest_asyncio
 from pos.cart.v1 import cart_service_pb2 as pb
 from pos.cart.v1.cart_pb2 import Cart
 from pos.item.v1 import item_service_pb2, item_service_pb2_grpc
@@ -11,15 +12,23 @@ from pos.type.v1.tax_kind_pb2 import TAX_KIND_EXEMPT, TAX_KIND_EXTERNAL, TAX_KIN
 from pos.type.v1.transaction_kind_pb2 import TRANSACTION_KIND_CANCELLED_SALE
 
 from tests.services.cart.goods import yen
-from tests.services.cart.shop import line, look, sums, taxes
+from tests.services.cart.shop import Lane, Shop, line, look, sums, taxes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_taxes_by_code(lane):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def elsewhere(shop: Shop) -> Lane:
+    """A terminal of another store."""
+    lane = await shop.lane("0002")
+    await lane.open()
+    return lane
+
+
+async def test_taxes_by_code(shared):
     """All five taxes in one cart: floored, external ones added, internal ones contained, exempt goods untaxed."""
-    cart_id = await lane.new_cart()
-    added = await lane.add(cart_id, *(line(code, 1, 999) for code in "ABCDE"))
+    cart_id = await shared.new_cart()
+    added = await shared.add(cart_id, *(line(code, 1, 999) for code in "ABCDE"))
     assert taxes(added.totals) == [
         ("00", 999, 0), ("01", 999, 99), ("02", 999, 90), ("11", 999, 79), ("12", 999, 74),
     ]  # fmt: skip
@@ -30,11 +39,11 @@ async def test_taxes_by_code(lane):
     assert sums(added.totals) == (4995, 5173, 5173, 5)
 
 
-async def test_tax_is_floored_once_per_code(lane):
+async def test_tax_is_floored_once_per_code(shared):
     """Two lines of 5 at 10 % owe 1 together, and nothing each."""
-    cart_id = await lane.new_cart()
-    assert taxes((await lane.add(cart_id, line("A", 1, 5))).totals) == [("01", 5, 0)]
-    assert taxes((await lane.add(cart_id, line("A", 1, 5))).totals) == [("01", 10, 1)]
+    cart_id = await shared.new_cart()
+    assert taxes((await shared.add(cart_id, line("A", 1, 5))).totals) == [("01", 5, 0)]
+    assert taxes((await shared.add(cart_id, line("A", 1, 5))).totals) == [("01", 10, 1)]
 
 
 @pytest.mark.parametrize(
@@ -50,44 +59,43 @@ async def test_tax_is_floored_once_per_code(lane):
         ("0001", "Z", 5, 5),
     ],
 )
-async def test_the_price_that_is_there_is_charged(shop, store_code, item_code, given, charged):
+async def test_the_price_that_is_there_is_charged(shared, elsewhere, store_code, item_code, given, charged):
     """The price given on the line, else the store's, else the item's; 0 is a price."""
-    lane = await shop.lane(store_code)
-    await lane.open()
+    lane = {"0001": shared, "0002": elsewhere}[store_code]
     added = await lane.add(await lane.new_cart(), line(item_code, 3, given))
     assert (added.lines[0].unit_price, added.lines[0].amount) == (yen(charged), yen(3 * charged))
 
 
-async def test_lines_change_and_go(lane):
+async def test_lines_change_and_go(shared):
     """A new quantity replaces the old one; a cancelled line keeps its number and counts nowhere."""
-    cart_id = await lane.new_cart()
-    await lane.add(cart_id, line("A", 2), line("B", 1))
+    cart_id = await shared.new_cart()
+    await shared.add(cart_id, line("A", 2), line("B", 1))
     request = pb.ChangeLineQuantityRequest(cart_id=cart_id, line_no=1, quantity=5)
-    changed = await lane.carts.ChangeLineQuantity(request)
+    changed = await shared.carts.ChangeLineQuantity(request)
     assert (changed.line.line_no, changed.line.quantity, changed.line.amount) == (1, 5, yen(500))
     assert sums(changed.totals) == (700, 750, 750, 6)
-    cancelled = await lane.carts.CancelLine(pb.CancelLineRequest(cart_id=cart_id, line_no=1))
+    cancelled = await shared.carts.CancelLine(pb.CancelLineRequest(cart_id=cart_id, line_no=1))
     assert (cancelled.line.cancelled, cancelled.line.amount) == (True, yen(500))
     assert (sums(cancelled.totals), cancelled.totals.line_count) == ((200, 200, 200, 1), 1)
     assert taxes(cancelled.totals) == [("02", 200, 18)]
-    added = await lane.add(cart_id, line("A"))
+    added = await shared.add(cart_id, line("A"))
     assert [one.line_no for one in added.lines] == [3]
-    shown = (await look(lane, cart_id)).lines
+    shown = (await look(shared, cart_id)).lines
     assert [(one.line_no, one.item_code, one.quantity, one.cancelled) for one in shown] == [
         (1, "A", 5, True), (2, "B", 1, False), (3, "A", 1, False),
     ]  # fmt: skip
 
 
-async def test_resume_gives_payments_back(lane):
+async def test_resume_gives_payments_back(shared):
     """Going back to the lines clears the payments; what is added then is due too."""
-    cart_id = await lane.new_cart("paying")
-    await lane.pay(cart_id, "card", 100)
-    resumed = (await lane.carts.ResumeCart(pb.ResumeCartRequest(cart_id=cart_id))).totals
+    cart_id = await shared.new_cart("paying")
+    await shared.pay(cart_id, "card", 100)
+    resumed = (await shared.carts.ResumeCart(pb.ResumeCartRequest(cart_id=cart_id))).totals
     assert (resumed.state, sums(resumed)) == (Cart.STATE_ENTERING, (200, 220, 220, 2))
-    await lane.add(cart_id, line("C"))
-    subtotal = await lane.subtotal(cart_id)
+    await shared.add(cart_id, line("C"))
+    subtotal = await shared.subtotal(cart_id)
     assert sums(subtotal) == (1199, 1219, 1219, 3)
-    assert not (await look(lane, cart_id)).payments
+    assert not (await look(shared, cart_id)).payments
 
 
 async def test_several_tenders(lane):
@@ -171,17 +179,17 @@ async def test_a_hundred_lines_at_once(lane):
     assert [(one.item_code, one.quantity) for one in log.lines] == wanted
 
 
-async def test_a_line_keeps_what_it_was_added_with(lane, shop):
+async def test_a_line_keeps_what_it_was_added_with(shared, shop):
     """A change of an item, or its deletion, leaves the lines that have it as they are."""
     items = item_service_pb2_grpc.ItemServiceStub(shop.office("item"))
     item = Item(item_code="K", description="Kiwi", unit_price=yen(50), category_code="food", tax_code="00")
     await items.CreateItem(item_service_pb2.CreateItemRequest(item=item))
-    cart_id = await lane.new_cart()
-    await lane.add(cart_id, line("K"))
+    cart_id = await shared.new_cart()
+    await shared.add(cart_id, line("K"))
     change = item_service_pb2.UpdateItemRequest(item_code="K", description="Kale", unit_price=yen(90), tax_code="01")
     await items.UpdateItem(change)
-    later = (await lane.add(cart_id, line("K"))).lines[0]
+    later = (await shared.add(cart_id, line("K"))).lines[0]
     await items.DeleteItem(item_service_pb2.DeleteItemRequest(item_code="K"))
-    first, second = (await look(lane, cart_id)).lines
+    first, second = (await look(shared, cart_id)).lines
     assert (first.description, first.unit_price, first.tax_code) == ("Kiwi", yen(50), "00")
     assert (second, second.description, second.unit_price, second.tax_code) == (later, "Kale", yen(90), "01")

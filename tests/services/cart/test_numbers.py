@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import sqlalchemy as sa
 from pos.store.v1 import settings_service_pb2, settings_service_pb2_grpc
+from trunkline.errors import ServiceError
 
 from services.cart.storage.tables import PLATFORM
 from tests.services.callers import key, refusal
@@ -103,7 +104,7 @@ async def test_one_cart_finished_twice_at_once(lane):
     """Of two calls to finalise one cart under different keys one makes the sale, the other finds it made."""
     cart_id = await lane.new_cart("paid")
     refusals = await asyncio.gather(lane.finalise(cart_id), lane.finalise(cart_id), return_exceptions=True)
-    wrong = [one.metadata for one in refusals if isinstance(one, Exception)]
+    wrong = [one.metadata for one in refusals if isinstance(one, ServiceError)]
     assert wrong == [{"state": "COMPLETED", "event": "FINALISE"}]
     assert await receipts(lane) == [111_111]
 

@@ -39,14 +39,14 @@ def pay(deposit: int) -> pb.AddPaymentRequest:
         ("paid", pb.CancelCartRequest(), None),
     ],
 )
-async def test_changes_a_cart_once(lane, state, request_, other):
+async def test_changes_a_cart_once(shared, state, request_, other):
     """A repeat gets the first answer byte for byte and changes nothing; the key fits no other request, nor cart."""
-    cart_id = await lane.new_cart(state)
+    cart_id = await shared.new_cart(state)
     request, another = type(request_)(cart_id=cart_id), type(request_)(cart_id=cart_id if other else "another")
     request.MergeFrom(request_)
     another.MergeFrom(other or request_)
-    await assert_replayed(lane.carts, request, another)
-    await changes_nothing(lane, lane.carts, request)
+    await assert_replayed(shared.carts, request, another)
+    await changes_nothing(shared, shared.carts, request)
 
 
 async def changes_nothing(lane, stub: Any, request: Any) -> None:

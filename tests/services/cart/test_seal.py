@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from pos.cart.v1 import cart_service_pb2 as cart_pb
@@ -124,14 +126,16 @@ async def test_a_seal_and_a_change_at_once(lane, change):
     """Whichever comes first, what is published of the opening is what its seal says, and no cart is left in it."""
     await lane.sell()
     cart_id = await lane.new_cart("paid") if change in ("finalise", "cancel") else ""
-    changes = {
+    changes: dict[str, Callable[[], Awaitable[Any]]] = {
         "create": lambda: lane.new_cart("idle"),
         "finalise": lambda: lane.finalise(cart_id),
         "cancel": lambda: lane.cancel(cart_id),
         "void": lambda: lane.void(1),
         "return": lambda: lane.take_back(1),
     }
-    sealed, changed = await asyncio.gather(lane.seal(), changes[change](), return_exceptions=True)
+    outcomes = await asyncio.gather(lane.seal(), changes[change](), return_exceptions=True)
+    sealed: Any = outcomes[0]
+    changed: Any = outcomes[1]
     reasons = [one.reason for one in (sealed, changed) if isinstance(one, ServiceError)]
     assert reasons in ([], ["CARTS_UNFINISHED"], ["OPENING_SEALED"])
     if reasons == ["CARTS_UNFINISHED"] and change == "create":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import pytest_asyncio
 from pos.cart.v1 import transaction_service_pb2 as pb
 from pos.cart.v1.transaction_pb2 import Transaction, TransactionReference, TransactionSummary
 from pos.cart.v1.transaction_service_pb2_grpc import TransactionServiceStub
@@ -21,7 +22,7 @@ from trunkline.errors import ServiceError
 
 from tests.services.callers import refusal
 from tests.services.cart.goods import CARD, yen
-from tests.services.cart.shop import DAY, NEXT_DAY, Lane, line, tender
+from tests.services.cart.shop import DAY, NEXT_DAY, Lane, Shop, line, tender
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -150,24 +151,27 @@ async def test_of_two_at_once_one_undoes(lane, ways):
     assert [log.transaction_no for log in await lane.published()] == [1, 2]
 
 
-async def history(lane: Lane) -> None:
-    """A sale and its void on one day, a sale and its return on the next."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def past(shop: Shop) -> Lane:
+    """A terminal with a sale and its void on one day, a sale and its return on the next."""
+    lane = await shop.lane()
+    await lane.open()
     await lane.void(await lane.sell())
     await lane.close()
     await lane.reopen(NEXT_DAY)
     await lane.take_back(await lane.sell())
+    return lane
 
 
-async def test_lists_what_became_of_transactions(shop, lane):
+async def test_lists_what_became_of_transactions(shop, past):
     """The list has the log's headline and the standing of each transaction, for tills and the back office alike."""
-    await history(lane)
-    request = pb.ListTransactionsRequest(store_code="0001", terminal_no=lane.terminal_no)
-    listed = await lane.transactions.ListTransactions(request)
+    request = pb.ListTransactionsRequest(store_code="0001", terminal_no=past.terminal_no)
+    listed = await past.transactions.ListTransactions(request)
     assert await TransactionServiceStub(shop.office("cart")).ListTransactions(request) == listed
-    logs = {log.transaction_no: log for log in await lane.published()}
+    logs = {log.transaction_no: log for log in await past.published()}
     assert list(listed.transactions) == [
         TransactionSummary(
-            store_code="0001", terminal_no=lane.terminal_no, transaction_no=number, receipt_no=111_110 + number,
+            store_code="0001", terminal_no=past.terminal_no, transaction_no=number, receipt_no=111_110 + number,
             kind=kind, business_date=day, open_counter=1, create_time=logs[number].create_time, staff_id="s1",
             total_with_tax=yen(220), quantity=2, voided=number == 1, returned=number == 3,
         )
@@ -191,27 +195,25 @@ async def test_lists_what_became_of_transactions(shop, lane):
         (Date(year=2026, month=3, day=3), None, []),
     ],
 )
-async def test_pages_by_date(lane, first, last, numbers):
+async def test_pages_by_date(past, first, last, numbers):
     """Each bound counts on its own; pages follow one another without holes, newest first."""
-    await history(lane)
     found, token, pages = [], "", 0
     while token or not pages:
         request = pb.ListTransactionsRequest(
-            store_code="0001", terminal_no=lane.terminal_no, from_business_date=first, to_business_date=last,
+            store_code="0001", terminal_no=past.terminal_no, from_business_date=first, to_business_date=last,
             page_size=3, page_token=token,
         )  # fmt: skip
-        page = await lane.transactions.ListTransactions(request)
+        page = await past.transactions.ListTransactions(request)
         found += [one.transaction_no for one in page.transactions]
         token, pages = page.next_page_token, pages + 1
     assert (found, pages) == (numbers, 2 if len(numbers) > 3 else 1)
 
 
-async def test_a_page_token_fits_its_list_only(lane):
+async def test_a_page_token_fits_its_list_only(past):
     """A token opens the next page of the list it was made for, and of no other."""
-    await history(lane)
-    request = pb.ListTransactionsRequest(store_code="0001", terminal_no=lane.terminal_no, page_size=1)
-    request.page_token = (await lane.transactions.ListTransactions(request)).next_page_token
-    assert (await lane.transactions.ListTransactions(request)).transactions[0].transaction_no == 3
+    request = pb.ListTransactionsRequest(store_code="0001", terminal_no=past.terminal_no, page_size=1)
+    request.page_token = (await past.transactions.ListTransactions(request)).next_page_token
+    assert (await past.transactions.ListTransactions(request)).transactions[0].transaction_no == 3
     request.to_business_date.CopyFrom(DAY)
-    refused = await refusal(lane.transactions.ListTransactions(request))
+    refused = await refusal(past.transactions.ListTransactions(request))
     assert refused == ("INVALID_ARGUMENT", "pos.type/PAGE_TOKEN_INVALID", {})
