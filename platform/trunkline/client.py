@@ -17,7 +17,6 @@ from trunkline.auth.credential import Credential, FileCredential
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.interceptors import client_policies as policies
 from trunkline.interceptors.client_interceptors import ClientChain, Maker
-from trunkline.policies.breaker import PRESETS
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.retry import RetryPolicy
 from trunkline.registry.system import running_target
@@ -160,9 +159,13 @@ def _open(name: str, target: str, credential: Credential | None, settings: Platf
         name=name,
         clock=clock,
         credential=credential,
-        retry=RetryPolicy(max_attempts=settings.retry_attempts),
+        retry=RetryPolicy(
+            max_attempts=settings.retry_attempts,
+            backoff_base_s=settings.retry_backoff_base_s,
+            backoff_cap_s=settings.retry_backoff_cap_s,
+        ),
         budget=RetryBudget(ratio=settings.retry_budget_ratio),
-        breaker_settings=PRESETS[settings.breaker],
+        breaker_settings=settings.breaker_settings(),
     )
     interceptors = ClientChain(peer, CLIENT_ORDER).interceptors()
     return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS, interceptors=interceptors), peer)

@@ -12,9 +12,9 @@ import structlog
 from trunkline.client import find_target
 from trunkline.method import ContractError
 from trunkline.node import Node
-from trunkline.registry.targets import UnknownTarget
+from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.server import BackgroundFailed, PortInUse, Service, serve
-from trunkline.settings import PlatformSettings, ServiceSettings, describe, read, refuse
+from trunkline.settings import PlatformSettings, ServiceSettings, describe, environment, read, refuse
 from trunkline.storage import DatabaseRefused
 from trunkline.telemetry.logs import configure_logs
 
@@ -40,8 +40,7 @@ def run(
     loaded, mistakes = read(PlatformSettings, settings_class)
     platform = next((one for one in loaded if isinstance(one, PlatformSettings)), None)
     settings = next((one for one in loaded if isinstance(one, settings_class)), None)
-    if platform is not None:
-        mistakes += _missing(platform, peers, events)
+    mistakes += _missing(platform, peers, events)
     if mistakes or platform is None or settings is None:
         refuse(mistakes)
     configure_logs(name, platform.log_level)
@@ -51,6 +50,8 @@ def run(
         asyncio.run(_run(node, build))
     except (PortInUse, ContractError, DatabaseRefused) as error:
         refuse([str(error)])
+    except OSError as error:
+        refuse([f"{error.filename or platform.var_dir}: {error.strerror or error}"])
     except BackgroundFailed:
         raise SystemExit(1) from None  # it was logged where it failed
 
@@ -62,13 +63,17 @@ async def _run(node: Node[S], build: Build[S]) -> None:
     await serve([service], node.platform, port=node.settings.port, clock=node.clock)
 
 
-def _missing(platform: PlatformSettings, peers: Sequence[str], events: bool) -> list[str]:
+def _missing(platform: PlatformSettings | None, peers: Sequence[str], events: bool) -> list[str]:
     mistakes = []
     for peer in peers:
         try:
-            find_target(peer, platform)
+            if platform is not None:
+                find_target(peer, platform)
+            else:
+                # Its own mistakes are told already; what needs none of it is looked at all the same.
+                target_of(peer, environment())
         except UnknownTarget as error:
             mistakes.append(str(error))
-    if events and not platform.redis_url:
+    if events and platform is not None and not platform.redis_url:
         mistakes.append("REDIS_URL is not set: this service publishes or consumes events (`make run` starts a server)")
     return mistakes

@@ -6,16 +6,21 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from trunkline.policies.breaker import PRESETS
+from trunkline.policies.breaker import PRESETS, BreakerSettings
 
 Profile = Literal["development", "test", "production"]
 _SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
+UNTOLD = frozenset({"REDIS_URL"})
+"""Variables whose value may hold a password: never printed, not even when it is wrong."""
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+"""What an address of Redis starts with."""
 
 
 class PlatformSettings(BaseSettings):
@@ -26,7 +31,7 @@ class PlatformSettings(BaseSettings):
     )
 
     profile: Profile = "production"
-    """development: reflection on, unset peers are looked for on this machine; test: as production, with test hooks."""
+    """development: reflection on, unset peers are looked for on this machine; test: as production, for tests."""
     listen_host: str = "127.0.0.1"
     """Address to serve on."""
     var_dir: Path = Path("var")
@@ -49,10 +54,41 @@ class PlatformSettings(BaseSettings):
     """Attempts of a call in all, where its contract allows repeating."""
     retry_budget_ratio: float = Field(default=0.2, ge=0, le=1)
     """Retries allowed for each call to a target, over ten seconds."""
+    retry_backoff_base_s: float = Field(default=0.05, gt=0, le=10)
+    """Upper bound of the first wait before a repeat, in seconds; it doubles every attempt."""
+    retry_backoff_cap_s: float = Field(default=1.0, gt=0, le=60)
+    """No wait before a repeat that we choose is longer, in seconds."""
     breaker: str = Field(default="default", pattern="^(" + "|".join(PRESETS) + ")$")
-    """Preset of the circuit breakers: default, three-in-a-minute or five-in-a-minute."""
+    """Preset of the circuit breakers: default, three-in-a-minute or five-in-a-minute. The next ones override parts."""
+    breaker_consecutive_failures: int | None = Field(default=None, ge=1)
+    """Failures in a row that open a breaker."""
+    breaker_failure_ratio: float | None = Field(default=None, gt=0, le=1)
+    """Share of failures in the window that opens it."""
+    breaker_minimum_calls: int | None = Field(default=None, ge=1)
+    """Calls in the window below which the share says nothing."""
+    breaker_window_s: float | None = Field(default=None, gt=0)
+    """Seconds over which the share is counted."""
+    breaker_open_s: float | None = Field(default=None, gt=0)
+    """Seconds it stays open the first time."""
+    breaker_open_cap_s: float | None = Field(default=None, gt=0)
+    """It never stays open longer, in seconds."""
+    breaker_probes: int | None = Field(default=None, ge=1)
+    """Calls let through at once while it is half-open."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, url: str) -> str:
+        if url and not url.startswith(REDIS_SCHEMES):
+            raise ValueError(f"it starts with none of {', '.join(REDIS_SCHEMES)}")
+        return url
+
+    def breaker_settings(self) -> BreakerSettings:
+        """The preset, with what is overridden."""
+        names = [field.name for field in fields(BreakerSettings)]
+        given = {name: value for name in names if (value := getattr(self, f"breaker_{name}", None)) is not None}
+        return replace(PRESETS[self.breaker], **given)
 
 
 class ServiceSettings(BaseSettings):
@@ -64,6 +100,14 @@ class ServiceSettings(BaseSettings):
     """Port to serve on; 0 picks a free one."""
     database: Path | None = None
     """File of the service's database; default `<var_dir>/<service>/<service>.db`."""
+
+    @field_validator("database")
+    @classmethod
+    def _is_file(cls, path: Path | None) -> Path | None:
+        # Path() has folded `//` into `/` already.
+        if path is not None and re.match(r"[a-z][a-z0-9+]*:/", str(path)):
+            raise ValueError("it is an address; this release keeps its databases in files")
+        return path
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -112,9 +156,12 @@ def _mistakes(settings_class: type[BaseSettings], error: ValidationError) -> lis
             continue
         name = str(one["loc"][0])
         variable = name if name.isupper() else f"{prefix}{name}".upper()
-        found.append(
-            f"{variable} is not set" if one["type"] == "missing" else f"{variable}={one['input']!r}: {one['msg']}"
-        )
+        if one["type"] == "missing":
+            found.append(f"{variable} is not set")
+        elif variable in UNTOLD:
+            found.append(f"{variable}: {one['msg']}")
+        else:
+            found.append(f"{variable}={one['input']!r}: {one['msg']}")
     return found
 
 

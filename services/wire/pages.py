@@ -57,8 +57,13 @@ def page_of(page_size: int, page_token: str, *arguments: object, key: Sequence[t
         bound, *after = json.loads(base64.urlsafe_b64decode(page_token.encode()))
     except (ValueError, TypeError):
         bound, after = None, []
-    if bound != binding or [type(part) for part in after] != list(key):
+    if bound != binding or [type(part) for part in after] != list(key) or any(map(_too_large, after)):
         error = invalid_argument("PAGE_TOKEN_INVALID", "the page token was not made for this list")
         error.domain = SHARED
         raise error
     return Page(size, tuple(after), binding)
+
+
+def _too_large(part: object) -> bool:
+    # Databases keep 64 bits.
+    return isinstance(part, int) and abs(part) >= 2**63

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 from pathlib import Path
@@ -71,8 +72,7 @@ async def test_it_is_made_and_passes_its_own_test(tree: Path):
         ["pytest", "-q", "tests/services/test_migrations.py", "-k", "footfall"],
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"],
     ]
-    for command in checks:
-        await finished(*command, cwd=tree, env=environment(tree))
+    await asyncio.gather(*(finished(*command, cwd=tree, env=environment(tree)) for command in checks))
     written = {block.file: block.text for block in blocks(DOCUMENT) if block.language in {"proto", "python"}}
     assert {file: (tree / file).read_text() for file in written} == written
 

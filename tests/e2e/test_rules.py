@@ -16,11 +16,10 @@ from trunkline.errors import ServiceError
 
 from tests.services.callers import refusal
 from tests.shop.company import Company, company, yen
-from tests.shop.healed import healed
 from tests.shop.running import RunningShop
 from tests.shop.waiting import until
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop"), pytest.mark.usefixtures("books")]
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ async def refused(call: object) -> str:
     return f"{code} {reason}"
 
 
-async def test_no_cart_on_a_closed_terminal(acme: Company, shop: RunningShop):
+async def test_no_cart_on_a_closed_terminal(acme: Company):
     """A cart needs an open terminal and somebody signed in: cart asks the terminal service, at every cart anew."""
     counter = await acme.counter("closed")
     create = cart_pb.CreateCartRequest()
@@ -45,10 +44,9 @@ async def test_no_cart_on_a_closed_terminal(acme: Company, shop: RunningShop):
     await counter.sell()
     await counter.till.close(0)
     assert await refused(counter.carts.CreateCart(create)) == "FAILED_PRECONDITION pos.cart/TERMINAL_NOT_OPEN"
-    await healed(shop)
 
 
-async def test_close_waits_for_carts_and_seals_the_opening(acme: Company, shop: RunningShop):
+async def test_close_waits_for_carts_and_seals_the_opening(acme: Company):
     """A close is refused while a cart is unfinished; after it, nothing of the opening can be changed any more."""
     counter = await acme.counter("sealed")
     await counter.open()
@@ -65,10 +63,9 @@ async def test_close_waits_for_carts_and_seals_the_opening(acme: Company, shop: 
     for cart in (sold, waiting):
         assert await refused(counter.carts.FinalizeCart(cart_pb.FinalizeCartRequest(cart_id=cart.cart_id))) == sealed
         assert await refused(counter.carts.CancelCart(cart_pb.CancelCartRequest(cart_id=cart.cart_id))) == sealed
-    await healed(shop)
 
 
-async def test_a_close_counts_what_was_finished_at_the_same_time(acme: Company, shop: RunningShop):
+async def test_a_close_counts_what_was_finished_at_the_same_time(acme: Company):
     """Of carts finished while the terminal closes, each is in the closing's count or is refused: none is between."""
     counter = await acme.counter("race")
     await counter.open()
@@ -96,10 +93,9 @@ async def test_a_close_counts_what_was_finished_at_the_same_time(acme: Company, 
     async with asyncio.timeout(30):
         counted, *finished = await asyncio.gather(close(), *(finish(cart.cart_id) for cart in carts))
     assert counted == sum(finished) == len(carts)
-    await healed(shop)
 
 
-async def test_a_void_belongs_to_its_opening(acme: Company, shop: RunningShop):
+async def test_a_void_belongs_to_its_opening(acme: Company):
     """What was sold in an earlier opening cannot be voided any more, but it can be taken back."""
     counter = await acme.counter("later")
     await counter.open()
@@ -110,10 +106,9 @@ async def test_a_void_belongs_to_its_opening(acme: Company, shop: RunningShop):
     taken_back = await counter.till.take_back(sale, "cash")
     assert taken_back.transaction_no == 2
     await counter.till.close(0)
-    await healed(shop)
 
 
-async def test_a_sale_is_undone_once_at_a_time(acme: Company, shop: RunningShop):
+async def test_a_sale_is_undone_once_at_a_time(acme: Company):
     """Returned, it is neither returned nor voided; when the return is voided, both may be done again, once."""
     counter = await acme.counter("undone")
     await counter.open()
@@ -130,10 +125,9 @@ async def test_a_sale_is_undone_once_at_a_time(acme: Company, shop: RunningShop)
     assert await refused(till.take_back(sale, "cash")) == "FAILED_PRECONDITION pos.cart/ALREADY_VOIDED"
     assert [one.transaction_no for one in counter.ledger.transactions] == [1, 2, 3, 4, 5, 6]
     await till.close(1_000)
-    await healed(shop)
 
 
-async def test_another_terminal_of_the_store_takes_back_but_does_not_void(acme: Company, shop: RunningShop):
+async def test_another_terminal_of_the_store_takes_back_but_does_not_void(acme: Company):
     """A return is the store's business; a void, and a cart, are the terminal's own."""
     first, second = await acme.counter("two", 1), await acme.counter("two", 2)
     await first.open()
@@ -147,10 +141,9 @@ async def test_another_terminal_of_the_store_takes_back_but_does_not_void(acme: 
     await first.till.give_up(cart)
     await first.till.close(0)
     await second.till.close(0)
-    await healed(shop)
 
 
-async def test_a_daily_report_waits_for_every_terminal(acme: Company, shop: RunningShop):
+async def test_a_daily_report_waits_for_every_terminal(acme: Company):
     """It is refused while a terminal is open, and names it; a flash report is not. Closed, it has what was sold."""
     first, second = await acme.counter("daily", 1), await acme.counter("daily", 2)
     await first.open()
@@ -183,10 +176,9 @@ async def test_a_daily_report_waits_for_every_terminal(acme: Company, shop: Runn
         return True
 
     await until(complete, "the daily report")
-    await healed(shop)
 
 
-async def test_resumed_and_cancelled_carts(acme: Company, shop: RunningShop):
+async def test_resumed_and_cancelled_carts(acme: Company):
     """A resumed cart has no payments; an empty one that is cancelled burns no number, a filled one does."""
     counter = await acme.counter("carts")
     await counter.open()
@@ -203,4 +195,3 @@ async def test_resumed_and_cancelled_carts(acme: Company, shop: RunningShop):
     assert [one.kind for one in counter.ledger.transactions] == ["CANCELLED_SALE", "SALE"]
     assert sale.transaction_no == 2
     await counter.till.close(0)
-    await healed(shop)

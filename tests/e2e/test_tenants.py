@@ -24,11 +24,10 @@ from deploy.local.bootstrap import root_credential
 from deploy.local.calls import Caller
 from tests.services.callers import key, refusal
 from tests.shop.company import TEA, Company, Counter, company
-from tests.shop.healed import healed
 from tests.shop.running import RunningShop
 from tests.shop.waiting import until
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop"), pytest.mark.usefixtures("books")]
 STORE = "same"
 
 
@@ -61,7 +60,7 @@ async def refused(call: object) -> str:
     return f"{code} {reason}"
 
 
-async def test_ids_of_another_tenant_are_unknown(counter: Counter, acme: Company, rival: Company, shop: RunningShop):
+async def test_ids_of_another_tenant_are_unknown(counter: Counter, acme: Company, rival: Company):
     """Its cart, transaction, terminal, journal entry and stock are NOT_FOUND, or empty, even for the right ids."""
     sale, cart = await counter.sell(), await counter.paying()
     entry_id = await _entry_of(acme, sale.transaction_no)
@@ -84,10 +83,9 @@ async def test_ids_of_another_tenant_are_unknown(counter: Counter, acme: Company
     )
     await counter.till.give_up(cart)
     await twin.till.close(0)
-    await healed(shop)
 
 
-async def test_lists_and_sums_hold_nothing_of_another_tenant(counter: Counter, rival: Company, shop: RunningShop):
+async def test_lists_and_sums_hold_nothing_of_another_tenant(counter: Counter, rival: Company):
     """Asked for the same store code, lists are empty and reports come to nothing."""
     await counter.sell()
     office, date = rival.office, counter.till.opening.business_date
@@ -109,10 +107,9 @@ async def test_lists_and_sums_hold_nothing_of_another_tenant(counter: Counter, r
     request = GetSalesReportRequest(kind=REPORT_KIND_FLASH, store_code=STORE, business_date=date)
     report = (await reports.GetSalesReport(request)).report
     assert (report.gross.count, report.transaction_count) == (0, 0)
-    await healed(shop)
 
 
-async def test_an_idempotency_key_of_another_tenant_is_another_key(counter: Counter, rival: Company, shop: RunningShop):
+async def test_an_idempotency_key_of_another_tenant_is_another_key(counter: Counter, rival: Company):
     """Two tenants may use one key: each gets its own cart, and neither the other's answer."""
     twin = await rival.counter(STORE)
     await twin.open()
@@ -122,15 +119,15 @@ async def test_an_idempotency_key_of_another_tenant_is_another_key(counter: Coun
     for one, answer in ((counter, mine), (twin, theirs)):
         await one.carts.CancelCart(cart_pb.CancelCartRequest(cart_id=answer.cart_id))
     await twin.till.close(0)
-    await healed(shop)
 
 
-async def test_a_back_office_reaches_no_other_tenant(acme: Company, rival: Company, shop: RunningShop):
+async def test_a_back_office_reaches_no_other_tenant(acme: Company, rival: Company):
     """Naming another tenant is refused; the root of the platform may, but it has no business in a shop."""
     accounts = AccountServiceStub(rival.office.channel("account"))
     get, keys = GetTenantRequest(tenant_id=acme.tenant_id), ListApiKeysRequest(tenant_id=acme.tenant_id)
     assert (await refused(accounts.GetTenant(get))).endswith("pos.account/TENANT_FOREIGN")
     assert (await refused(accounts.ListApiKeys(keys))).endswith("pos.account/TENANT_FOREIGN")
+    shop = acme.shop
     async with Caller.from_file(shop.system, shop.settings, root_credential(shop.var_dir)) as root:
         assert (await AccountServiceStub(root.channel("account")).GetTenant(get)).tenant.tenant_id == acme.tenant_id
         journal = JournalServiceStub(root.channel("journal"))

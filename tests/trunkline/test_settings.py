@@ -117,7 +117,7 @@ def test_settings_are_read_from_their_variables(monkeypatch):
         ("redis://:hunter2@cache:6379/0", "redis://:***@cache:6379/0"),
         ("redis://shop:hunter2@cache/0", "redis://shop:***@cache/0"),
         ("redis://shop:hun@ter2@cache/0", "redis://shop:***@cache/0"),
-        ("postgresql://h/shop?user=u&password=hunter2&x=1", "postgresql://h/shop?user=u&password=***&x=1"),
+        ("redis://h/0?username=u&password=hunter2&x=1", "redis://h/0?username=u&password=***&x=1"),
     ],
 )
 def test_passwords_are_not_printed(url, printed):
@@ -147,3 +147,40 @@ def test_a_process_tells_settings_peers_and_redis_in_one_report(capsys, monkeypa
         "ITEM_SERVICE_HOST",
         "REDIS_URL",
     ]
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://user:hidden@host", "user:hidden@host:6379/0"])
+def test_an_address_that_is_none_is_refused_without_its_password(url, capsys, monkeypatch):
+    """REDIS_URL names its scheme; what it holds is not printed."""
+    monkeypatch.setenv("REDIS_URL", url)
+    lines = refused(capsys, lambda: load(PlatformSettings))
+    assert "REDIS_URL" in lines[1]
+    assert "redis://" in lines[1]
+    assert "hidden" not in "".join(lines)
+
+
+def test_a_database_is_a_file(capsys, monkeypatch):
+    """An address is refused, not made into a folder of that name."""
+    monkeypatch.setenv("POS_SHELF_DATABASE", "postgresql://shelf@host/shelf")
+    assert "POS_SHELF_DATABASE" in refused(capsys, lambda: load(ShelfSettings))[1]
+
+
+def test_numbers_of_the_breaker_override_its_preset(monkeypatch):
+    """A preset is where one starts; what is given besides holds."""
+    monkeypatch.setenv("TRUNKLINE_BREAKER", "three-in-a-minute")
+    monkeypatch.setenv("TRUNKLINE_BREAKER_OPEN_S", "7")
+    settings = load(PlatformSettings)[0].breaker_settings()
+    assert (settings.consecutive_failures, settings.open_s) == (3, 7.0)
+
+
+async def no_service(node):
+    """A service that is never built."""
+    raise AssertionError("it was built in spite of mistakes")
+
+
+def test_peers_are_told_beside_a_bad_setting(capsys, monkeypatch):
+    """A peer that is nowhere stands in the same report as a setting of the platform that is wrong."""
+    monkeypatch.setenv("TRUNKLINE_DRAIN_S", "-1")
+    lines = refused(capsys, lambda: process.run("shelf", ShelfSettings, no_service, peers=["item"]))
+    assert any("TRUNKLINE_DRAIN_S" in line for line in lines)
+    assert any("ITEM_SERVICE_HOST" in line for line in lines)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
 import structlog
 
@@ -13,6 +15,7 @@ from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Access, Method
 from trunkline.policies.access import may_call
 
+_TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("trunkline.server")
 
 
@@ -52,7 +55,9 @@ async def _identify(call: ServerCall, token: str, verifier: Verifier | None) -> 
             raise _metadata_refused()
         inbound.tenant_id = inbound.caller.tenant_id
     elif tenant is not None:
-        inbound.tenant_id = str(tenant)
+        if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+            raise _metadata_refused()
+        inbound.tenant_id = tenant
         _log.info("service acts for tenant", tenant=inbound.tenant_id, sender=inbound.sender.subject)
 
 

@@ -12,7 +12,7 @@ import grpc
 import structlog
 
 from trunkline import headers
-from trunkline.call import IdempotencyContext, serving
+from trunkline.call import IdempotencyContext, Principal, serving
 from trunkline.errors import ServiceError, Trailers, bounded, platform_error, trailers_of
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
@@ -182,6 +182,13 @@ def rate_limit(method: Method, host: Host) -> ServerPolicy | None:
     return policy
 
 
+def _place(principal: Principal | None) -> bytes:
+    """What a request means depends on where it comes from: a till's store and terminal stand in its token only."""
+    if principal is None:
+        return b""
+    return f"{principal.kind}\n{principal.store_code}\n{principal.terminal_no}\n".encode()
+
+
 def idempotency(method: Method, host: Host) -> ServerPolicy | None:
     """Gives a repeated call its first answer."""
     answers = host.answers
@@ -200,7 +207,7 @@ def idempotency(method: Method, host: Host) -> ServerPolicy | None:
             )
         inbound = call.inbound
         owner = inbound.tenant_id or (inbound.principal.subject if inbound.principal else "")
-        content = call.request.SerializeToString(deterministic=True)
+        content = _place(inbound.principal) + call.request.SerializeToString(deterministic=True)
         context = IdempotencyContext(
             inbound.tenant_id, method.path, key, answers.fingerprint(content), method.secret_answer
         )

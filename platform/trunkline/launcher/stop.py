@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -39,7 +40,8 @@ def stop_system(var_dir: Path, bound_s: float = STOP_BOUND_S + 10.0) -> bool:
 def _end_launcher(places: Places, lock: FileLock, bound_s: float) -> None:
     text = places.launcher_lock.with_suffix(".lock").read_text().strip()
     if text.isdecimal():
-        os.kill(int(text), signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(text), signal.SIGTERM)
     end = time.monotonic() + bound_s
     while not lock.take():
         if time.monotonic() > end:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import grpc
 import sqlalchemy as sa
+import structlog
 
 from trunkline.call import IdempotencyContext, current_call
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import platform_error
+from trunkline.errors import ServiceError, platform_error
 from trunkline.storage.database import Database
 from trunkline.storage.secret import Secret
 from trunkline.storage.tables import PlatformTables
@@ -26,6 +27,8 @@ EXPIRE_EVERY_S = 600.0
 """Seconds between two rounds of forgetting."""
 EXPIRE_CHUNK = 500
 """Answers forgotten in one unit, so that calls do not wait for it."""
+
+_log = structlog.get_logger("trunkline.storage")
 
 
 class AnswerStore:
@@ -109,7 +112,11 @@ class AnswerStore:
     async def expire_until(self, stop: asyncio.Event) -> None:
         """Expires regularly; a background task of the service."""
         while not stop.is_set():
-            await self.expire()
+            try:
+                await self.expire()
+            except ServiceError as error:
+                # Housekeeping must not end a service whose reads still work: the next round comes.
+                _log.warning("stored answers were not expired", error=error.message)
             try:
                 await asyncio.wait_for(stop.wait(), EXPIRE_EVERY_S)
             except TimeoutError:

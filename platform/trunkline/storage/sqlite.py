@@ -39,7 +39,8 @@ def open_engine(path: Path, *, busy_timeout_s: float, read_only: bool = False) -
     def connect() -> sqlite3.Connection:
         return _connect(path, busy_timeout_s, read_only)
 
-    return sa.create_engine("sqlite+pysqlite://", creator=connect, poolclass=sa.NullPool)
+    # Parameters are data: they stay out of the text of errors, and so out of logs.
+    return sa.create_engine("sqlite+pysqlite://", creator=connect, poolclass=sa.NullPool, hide_parameters=True)
 
 
 def create_file(path: Path) -> None:

@@ -14,6 +14,8 @@ from trunkline.call import current_call
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 TEXT_LIMIT = 2000
 """Longer texts are cut, in characters."""
+TRACE_LIMIT = 8000
+"""Of a stack trace, the last so many characters stay."""
 
 
 def client_logger(name: str) -> Any:
@@ -76,5 +78,6 @@ def _call_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
 def _bounded(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         if isinstance(value, str) and len(value) > TEXT_LIMIT:
-            event[key] = value[:TEXT_LIMIT] + "…"
+            # The end of a stack trace says what happened; of anything else the beginning does.
+            event[key] = "…" + value[-TRACE_LIMIT:] if key == "exception" else value[:TEXT_LIMIT] + "…"
     return event

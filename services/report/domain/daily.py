@@ -83,11 +83,14 @@ def missing(known: Mapping[OpeningId, bool], received: Mapping[OpeningId, Receiv
 
 
 def check_daily(business_date: date, gaps: Iterable[Missing]) -> None:
-    """Refuses a daily report while anything is missing; the first of it stands in the metadata, all in the message."""
+    """Refuses a daily report while anything is missing: all of it stands in the message, one in the metadata.
+
+    That is a terminal that is open, if there is one: logs arrive by themselves, it closes only if somebody closes it.
+    """
     gaps = list(gaps)
     if not gaps:
         return
-    first = gaps[0]
+    first = next((gap for gap in gaps if gap.gap is Gap.OPEN), gaps[0])
     metadata: dict[str, object] = {
         "business_date": business_date,
         "terminal_no": first.opening_id.terminal_no,

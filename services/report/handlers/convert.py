@@ -71,7 +71,7 @@ def to_log(issued: IssuedReport) -> report_log_pb2.ReportLog:
         staff_id=issued.till.staff.staff_id,
         staff_name=issued.till.staff.name,
         create_time=to_timestamp(issued.create_time),
-        currency_code=issued.currency_code if _received(report) else "",
+        currency_code=issued.currency_code,
         gross_minor_units=report.gross.amount,
         line_discount_minor_units=report.line_discounts.amount,
         subtotal_discount_minor_units=report.subtotal_discounts.amount,
@@ -82,11 +82,6 @@ def to_log(issued: IssuedReport) -> report_log_pb2.ReportLog:
         return_count=report.returns.count,
         quantity=report.net.quantity,
     )
-
-
-def _received(report: SalesReport) -> bool:
-    drawer = report.cash_drawer
-    return any((report.transaction_count, drawer.cash_in.count, drawer.cash_out.count))
 
 
 def _figure(figure: Figure, currency: str) -> sales_report_pb2.Figure:

@@ -20,6 +20,6 @@ class ItemPeer:
         try:
             await self._stub.GetItem(item_service_pb2.GetItemRequest(item_code=item_code))
         except ServiceError as error:
-            if error.reason == "ITEM_NOT_FOUND":
+            if (error.domain, error.reason) == ("pos.item", "ITEM_NOT_FOUND"):
                 raise NotFound("ITEM_NOT_FOUND", "there is no such item", item_code=item_code) from error
             raise

@@ -12,7 +12,7 @@ from services.store.handlers.convert import from_store, to_store
 from services.store.storage import stores
 from services.wire.failures import refusals
 from services.wire.pages import page_of
-from services.wire.reach import require_store
+from services.wire.reach import own_store, require_store
 
 
 class StoreServicer(pb_grpc.StoreServiceServicer):
@@ -43,11 +43,11 @@ class StoreServicer(pb_grpc.StoreServiceServicer):
     @refusals
     async def ListStores(self, request: pb.ListStoresRequest, context: Context) -> pb.ListStoresResponse:
         """Lists stores by code."""
-        tenant_id = require_tenant()
-        page = page_of(request.page_size, request.page_token, tenant_id)
+        tenant_id, only = require_tenant(), own_store()
+        page = page_of(request.page_size, request.page_token, tenant_id, only)
         after = str(page.after[0]) if page.after else ""
         rows = await self._database.read(
-            lambda connection: stores.page(connection, tenant_id, after=after, limit=page.size + 1)
+            lambda connection: stores.page(connection, tenant_id, only=only, after=after, limit=page.size + 1)
         )
         shown, more = rows[: page.size], len(rows) > page.size
         return pb.ListStoresResponse(

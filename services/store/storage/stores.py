@@ -27,9 +27,11 @@ def get(connection: sa.Connection, tenant_id: str, store_code: str) -> Store:
     return store
 
 
-def page(connection: sa.Connection, tenant_id: str, *, after: str, limit: int) -> list[Store]:
-    """Stores by code, after one."""
+def page(connection: sa.Connection, tenant_id: str, *, only: str, after: str, limit: int) -> list[Store]:
+    """Stores by code, after one; only that one store if it is named."""
     query = sa.select(*_FIELDS).where(STORE.c.tenant_id == tenant_id, STORE.c.store_code > after)
+    if only:
+        query = query.where(STORE.c.store_code == only)
     return [Store(**row._mapping) for row in connection.execute(query.order_by(STORE.c.store_code).limit(limit))]
 
 

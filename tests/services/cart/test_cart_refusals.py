@@ -9,7 +9,7 @@ from pos.cart.v1 import cart_service_pb2 as pb
 from pos.cart.v1.cart_service_pb2_grpc import CartServiceStub
 from pos.type.v1.money_pb2 import Money
 
-from tests.services.callers import refusal, send
+from tests.services.callers import refusal, send, till
 from tests.services.cart.goods import furnish, yen
 from tests.services.cart.shop import TWO_A, Lane, line
 
@@ -219,3 +219,10 @@ async def test_only_tills_touch_carts(shop, lane):
     office = CartServiceStub(shop.office("cart"))
     for request in (pb.CreateCartRequest(), pb.GetCartRequest(cart_id=cart_id), pb.CancelCartRequest(cart_id=cart_id)):
         assert (await refusal(send(office, request)))[:2] == ("PERMISSION_DENIED", "trunk/ACCESS_DENIED")
+
+
+async def test_a_till_that_was_not_created(shop):
+    """The token of a terminal that the terminal service does not know makes no cart."""
+    stranger = CartServiceStub(till(shop.system, terminal_no=9000).channel("cart"))
+    missing = ("NOT_FOUND", "pos.terminal/TERMINAL_NOT_FOUND", {"store_code": "0001", "terminal_no": "9000"})
+    assert await refusal(stranger.CreateCart(pb.CreateCartRequest())) == missing

@@ -71,10 +71,10 @@ async def test_a_repeat_issues_nothing(node, terminal, feed):
 
 
 async def test_before_anything_was_received(node, terminal):
-    """An empty report is a report; its log has no currency."""
+    """An empty report is a report of nothing, in the tenant's currency."""
     assert (await terminal.IssueSalesReport(FLASH)).report.net.amount.currency_code == "JPY"
     (log,) = await events(node)
-    assert (log.currency_code, log.gross_minor_units) == ("", 0)
+    assert (log.currency_code, log.gross_minor_units) == ("JPY", 0)
 
 
 async def test_a_daily_report_of_the_terminal_waits_for_it_alone(node, terminal, terminals, feed):

@@ -12,6 +12,7 @@ _EVERYBODY = (
     Principal("user", "bob", "acme", READ, token="reader"),
     Principal("user", "eve", "rival", READ, token="rival"),
     Principal("terminal", "t1", "acme", store_code="1", terminal_no=1, token="till"),
+    Principal("terminal", "t2", "acme", store_code="1", terminal_no=2, token="other till"),
     Principal("service", "cart", token="cart"),
     Principal("service", "auditor", "", READ, token="auditor"),
 )

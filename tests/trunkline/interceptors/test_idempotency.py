@@ -219,7 +219,7 @@ async def test_reads_are_not_kept():
 
 
 async def test_what_the_handler_is_told():
-    """Tenant, method, key and fingerprint; and whether the answer holds a secret."""
+    """Tenant, method, key and a fingerprint of request and till; and whether the answer holds a secret."""
     till = Till()
     async with till.open() as on:
         stub: Any = pb_grpc.EffectServiceStub(on.channel)
@@ -229,8 +229,20 @@ async def test_what_the_handler_is_told():
         assert added.idempotency is not None
         assert place(added.idempotency) == ("acme", "/trunk.testing.v1.EffectService/Add", "k")
         assert added.idempotency.fingerprint == till.answers.fingerprint(
-            pb.AddRequest(amount=5).SerializeToString(deterministic=True)
+            b"terminal\n1\n1\n" + pb.AddRequest(amount=5).SerializeToString(deterministic=True)
         )
         assert added.idempotency.secret is False
         assert secret.idempotency is not None
         assert secret.idempotency.secret is True
+
+
+async def test_a_key_of_another_till_is_refused():
+    """Two tills of a tenant that use one key for the same words mean two things: the second is told so."""
+    till = Till()
+    async with till.open() as on:
+        await add(on, 5)
+        till.credential.name = "other till"
+        with pytest.raises(ServiceError) as refused:
+            await add(on, 5)
+    assert refused.value.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert till.effects.value == 5

@@ -228,6 +228,15 @@ async def test_public_calls_carry_no_token():
         assert not verifier.asked
 
 
+@pytest.mark.parametrize("tenant", ["Bad Tenant", "a/b", "x" * 65])
+async def test_a_tenant_that_is_no_id_is_refused(tenant):
+    """A service that names something else than a tenant id is refused before anything is done for it."""
+    async with stage() as on:
+        call = on.effect.Add(pb.AddRequest(amount=1), metadata=sent_by("cart", tenant=tenant))
+        assert await reason(call) == "METADATA_REFUSED"
+        assert not on.effects.calls
+
+
 @pytest.mark.parametrize("request_id", ["sale-4711", "x" * 128])
 async def test_the_request_id_travels(request_id):
     """One id for everything that follows from one request."""

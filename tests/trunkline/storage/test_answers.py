@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import grpc
@@ -19,6 +22,18 @@ from tests.trunkline.storage.bench import ADD, MAKE_SECRET, PLATFORM, adding, ca
 
 ANSWER = PLATFORM.idempotency_answer
 SECOND = timedelta(seconds=1)
+
+
+@asynccontextmanager
+async def unit_is_blocked(database: Database) -> AsyncIterator[None]:
+    """Somebody outside this process holds the write lock."""
+    outside = sqlite3.connect(database.path, isolation_level=None)
+    try:
+        outside.execute("BEGIN IMMEDIATE")
+        yield
+        outside.execute("ROLLBACK")
+    finally:
+        outside.close()
 
 
 async def make_secret(unit: UnitOfWork) -> pb.MakeSecretResponse:
@@ -142,3 +157,15 @@ async def test_fingerprint_belongs_to_the_service(database: Database, unit: Unit
     assert unit.answers.fingerprint(b"x") == again.fingerprint(b"x")
     assert unit.answers.fingerprint(b"x") != other.fingerprint(b"x")
     assert unit.answers.fingerprint(b"x") != unit.answers.fingerprint(b"y")
+
+
+async def test_a_locked_database_does_not_end_the_housekeeping(database: Database, unit: UnitOfWork, monkeypatch):
+    """Expiring is tried again in the next round; it never ends the service that can still read."""
+    monkeypatch.setattr("trunkline.storage.answers.EXPIRE_EVERY_S", 0.01)
+    async with unit_is_blocked(database):
+        stop = asyncio.Event()
+        rounds = asyncio.create_task(unit.answers.expire_until(stop))
+        done, _ = await asyncio.wait([rounds], timeout=0.6)
+        assert not done
+        stop.set()
+        await asyncio.wait_for(rounds, 5)

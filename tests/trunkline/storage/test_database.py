@@ -278,3 +278,11 @@ async def test_constraint_is_told_as_it_is(database: Database):
     with pytest.raises(sa.exc.IntegrityError):
         await database.write(insert("one"))
     assert await database.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(EFFECT))) == 1
+
+
+async def test_errors_tell_no_data(database: Database):
+    """The text of a failed statement has none of its parameters: it ends up in logs."""
+    statement = sa.text("INSERT INTO no_such_table VALUES (:secret)")
+    with pytest.raises(sa.exc.OperationalError) as failed:
+        await database.write(lambda connection: connection.execute(statement, {"secret": "canary-4711"}))
+    assert "canary-4711" not in str(failed.value)

@@ -69,7 +69,7 @@ class ReportLog(_message.Message):
     staff_name: _builtins.str
     """Name of the staff member at that time; empty if nobody was signed in."""
     currency_code: _builtins.str
-    """ISO 4217 code of every amount in this message; empty if nothing was received yet."""
+    """ISO 4217 code of every amount in this message."""
     gross_minor_units: _builtins.int
     """Sales with tax, before discounts."""
     line_discount_minor_units: _builtins.int

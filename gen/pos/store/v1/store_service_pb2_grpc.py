@@ -76,7 +76,7 @@ class StoreServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListStores(self, request, context):
-        """Lists stores by code.
+        """Lists stores by code; a terminal sees its own only.
 
         Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
         """

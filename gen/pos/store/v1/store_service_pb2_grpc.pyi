@@ -45,7 +45,7 @@ class StoreServiceStub:
     Errors: NOT_FOUND/STORE_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
     """
     ListStores: _grpc.UnaryUnaryMultiCallable[_store_service_pb2.ListStoresRequest, _store_service_pb2.ListStoresResponse]
-    """Lists stores by code.
+    """Lists stores by code; a terminal sees its own only.
 
     Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
     """
@@ -67,7 +67,7 @@ class StoreServiceAsyncStub(StoreServiceStub):
     Errors: NOT_FOUND/STORE_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
     """
     ListStores: _aio.UnaryUnaryMultiCallable[_store_service_pb2.ListStoresRequest, _store_service_pb2.ListStoresResponse]  # type: ignore[assignment]
-    """Lists stores by code.
+    """Lists stores by code; a terminal sees its own only.
 
     Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
     """
@@ -104,7 +104,7 @@ class StoreServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _store_service_pb2.ListStoresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_store_service_pb2.ListStoresResponse, _abc.Awaitable[_store_service_pb2.ListStoresResponse]]:
-        """Lists stores by code.
+        """Lists stores by code; a terminal sees its own only.
 
         Errors: INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
         """
