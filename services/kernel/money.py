@@ -57,11 +57,3 @@ def check_amount(minor_units: int, field: str, *, minimum: int = 0, maximum: int
             "MONEY_INVALID", f"{field} must be from {minimum} to {maximum}", field=field, minor_units=minor_units
         )
     return minor_units
-
-
-def check_currency(currency_code: str, expected: str) -> None:
-    """Refuses an amount that is not in the tenant's currency."""
-    if currency_code != expected:
-        raise InvalidInput(
-            "CURRENCY_MISMATCH", "amounts are in the tenant's currency", currency_code=currency_code, expected=expected
-        )

@@ -17,7 +17,8 @@ async def healed(shop: RunningShop) -> None:
     """Waits, with a bound, until the shop is whole, and looks at everything in its databases, streams and logs."""
     await until_well(shop)
     await until_none(lambda: asyncio.to_thread(_unsettled, shop))
-    assert not log_complaints(shop.new_log(), shop.var_dir)
+    complaints_of_logs = log_complaints(shop.new_log(), shop.var_dir)
+    assert not complaints_of_logs, "\n".join(complaints_of_logs)
 
 
 def _unsettled(shop: RunningShop) -> list[str]:

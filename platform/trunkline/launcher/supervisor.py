@@ -80,10 +80,6 @@ class Supervisor:
         self.stop(name)
         self.start(name)
 
-    def shut_down(self) -> None:
-        """Asks supervisord to stop everything and end; does not wait for it."""
-        self._call("shutdown")
-
     def _full_name(self, name: str) -> str:
         return f"{self._state_of(name).group}:{name}"
 

@@ -5,8 +5,8 @@ A service adds them to its own MetaData, so that one migration chain and one tra
     METADATA = new_metadata()
     PLATFORM = platform_tables(METADATA)
 
-`key` is the key order is kept by, `tenant/store/terminal`: it starts with the tenant, and so do the primary keys
-over it. Event numbers run from 1 in each (topic, key).
+`key` is the key order is kept by, `tenant/store/terminal`: it starts with the tenant. Primary keys over it lead with
+group and topic, because that is how they are read (ADR 8). Event numbers run from 1 in each (topic, key).
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from services.kernel.ids import TerminalId
 def to_document(cart: Cart) -> Document:
     """The document of a cart; nothing computed is in it."""
     return {
+        "version": 1,
         "cart_id": cart.cart_id,
         "terminal": cart.terminal_id.key,
         "opening": opening_to(cart.opening),

@@ -35,6 +35,7 @@ PLAIN_FIELDS = (
 def record_to_document(record: TransactionRecord) -> Document:
     """The document of a transaction."""
     return {
+        "version": 1,
         **{field: getattr(record, field) for field in PLAIN_FIELDS},
         "kind": record.kind.value,
         "terminal": record.transaction_id.terminal_id.key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.kernel.failure import Refused, WrongState
@@ -18,14 +19,19 @@ class Seal:
     """Number of the last of them; 0 if it had none."""
 
 
-def seal(earlier: Seal | None, terminal_id: TerminalId, unfinished_carts: int, counted: Seal) -> Seal:
+NAMED_CARTS = 10
+"""Unfinished carts that a refusal names; how many there are it always says."""
+
+
+def seal(earlier: Seal | None, terminal_id: TerminalId, unfinished_carts: Sequence[str], counted: Seal) -> Seal:
     """The seal of an opening: the earlier one if it is sealed, else what is counted once its carts are finished."""
     if earlier is not None:
         return earlier
     if unfinished_carts:
         raise Refused(
-            "CARTS_UNFINISHED", "carts of the opening are unfinished", terminal=terminal_id.key, carts=unfinished_carts
-        )
+            "CARTS_UNFINISHED", "carts of the opening are unfinished", terminal=terminal_id.key,
+            carts=len(unfinished_carts), cart_ids=",".join(unfinished_carts[:NAMED_CARTS]),
+        )  # fmt: skip
     return counted
 
 

@@ -50,16 +50,16 @@ def replace(connection: sa.Connection, cart: Cart) -> None:
     connection.execute(_UPDATE, {"_tenant": cart.terminal_id.tenant_id, "_cart": cart.cart_id, **values})
 
 
-def unfinished(connection: sa.Connection, terminal_id: TerminalId, business_counter: int) -> int:
-    """How many carts of an opening are neither completed nor cancelled."""
-    query = sa.select(sa.func.count()).where(
+def unfinished(connection: sa.Connection, terminal_id: TerminalId, business_counter: int) -> list[str]:
+    """Ids of the carts of an opening that are neither completed nor cancelled."""
+    query = sa.select(CART.c.cart_id).where(
         CART.c.tenant_id == terminal_id.tenant_id,
         CART.c.store_code == terminal_id.store_code,
         CART.c.terminal_no == terminal_id.terminal_no,
         CART.c.business_counter == business_counter,
         CART.c.finished == sa.false(),
     )
-    return connection.scalar(query) or 0
+    return list(connection.scalars(query.order_by(CART.c.cart_id)))
 
 
 def _encode(cart: Cart) -> str:

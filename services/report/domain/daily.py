@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from services.kernel.failure import Refused
@@ -82,17 +82,16 @@ def missing(known: Mapping[OpeningId, bool], received: Mapping[OpeningId, Receiv
     return gaps
 
 
-def check_daily(business_date: date, gaps: Iterable[Missing]) -> None:
+def check_daily(gaps: Sequence[Missing]) -> None:
     """Refuses a daily report while anything is missing: all of it stands in the message, one in the metadata.
 
     That is a terminal that is open, if there is one: logs arrive by themselves, it closes only if somebody closes it.
     """
-    gaps = list(gaps)
     if not gaps:
         return
     first = next((gap for gap in gaps if gap.gap is Gap.OPEN), gaps[0])
     metadata: dict[str, object] = {
-        "business_date": business_date,
+        "business_date": first.opening_id.opening.business_date,
         "terminal_no": first.opening_id.terminal_no,
         "open_counter": first.opening_id.opening.open_counter,
     }

@@ -77,9 +77,8 @@ class ReportServicer(pb_grpc.ReportServiceServicer):
 
 def _report(connection: sa.Connection, scope: Scope, known: Openings | None) -> SalesReport:
     received = openings.received(connection, scope)
-    gaps = missing(known, received) if known is not None else []
-    if gaps:
-        check_daily(gaps[0].opening_id.opening.business_date, gaps)
+    if known is not None:
+        check_daily(missing(known, received))
     taxes, tenders = labels.of(connection, scope)
     return compose(figures.summed(connection, scope), taxes, tenders, counted_cash(received.values()))
 

@@ -26,7 +26,8 @@ async def test_unfinished_carts_keep_it_open(lane, state):
     await lane.new_cart("completed")
     before = await lane.shop.stored()
     refused = await refusal(lane.seal(metadata=key(lane.key)))
-    assert refused == (STATE, "pos.cart/CARTS_UNFINISHED", {"terminal": lane.key, "carts": "2"})
+    named = {"terminal": lane.key, "carts": "2", "cart_ids": ",".join(sorted(carts))}
+    assert refused == (STATE, "pos.cart/CARTS_UNFINISHED", named)
     assert await lane.shop.stored() == before
     for cart_id in carts:
         await lane.cancel(cart_id)
@@ -115,7 +116,11 @@ async def test_a_close_waits_for_carts(lane):
     """The terminal closes once its carts are finished, with the numbers of the seal."""
     cart_id = await lane.new_cart("paid")
     refused = await refusal(lane.close())
-    assert refused == (STATE, "pos.terminal/CARTS_UNFINISHED", {"terminal": lane.key, "carts": "1"})
+    assert refused == (
+        STATE,
+        "pos.terminal/CARTS_UNFINISHED",
+        {"terminal": lane.key, "carts": "1", "cart_ids": cart_id},
+    )
     await lane.finalise(cart_id)
     closing = await lane.close()
     assert (closing.transaction_count, closing.last_transaction_no) == (1, 1)

@@ -74,7 +74,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CARTS_UNFINISHED: _ErrorReason.ValueType  # 18
     """The opening still has carts that are neither completed nor cancelled. FAILED_PRECONDITION.
-    Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many).
+    Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many), `cart_ids` (`8c1f…,97d0…`, the first ten): GetCart shows
+    them, CancelCart ends them.
     """
     ERROR_REASON_TRANSACTION_NOT_FOUND: _ErrorReason.ValueType  # 19
     """There is no such transaction in reach of the caller. NOT_FOUND.
@@ -162,7 +163,8 @@ Metadata: `terminal` (`acme/0001/1`), `business_counter` (`12`).
 """
 ERROR_REASON_CARTS_UNFINISHED: ErrorReason.ValueType  # 18
 """The opening still has carts that are neither completed nor cancelled. FAILED_PRECONDITION.
-Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many).
+Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many), `cart_ids` (`8c1f…,97d0…`, the first ten): GetCart shows
+them, CancelCart ends them.
 """
 ERROR_REASON_TRANSACTION_NOT_FOUND: ErrorReason.ValueType  # 19
 """There is no such transaction in reach of the caller. NOT_FOUND.

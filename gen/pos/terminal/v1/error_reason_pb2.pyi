@@ -56,7 +56,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_CARTS_UNFINISHED: _ErrorReason.ValueType  # 12
     """The opening still has carts that are neither completed nor cancelled. FAILED_PRECONDITION.
-    Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many).
+    Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many), `cart_ids` (`8c1f…,97d0…`, the first ten): GetCart shows
+    them, CancelCart ends them.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -96,6 +97,7 @@ Metadata: `business_date` (`2026-03-01`), `last_business_date` (`2026-03-02`).
 """
 ERROR_REASON_CARTS_UNFINISHED: ErrorReason.ValueType  # 12
 """The opening still has carts that are neither completed nor cancelled. FAILED_PRECONDITION.
-Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many).
+Metadata: `terminal` (`acme/0001/1`), `carts` (`2`, how many), `cart_ids` (`8c1f…,97d0…`, the first ten): GetCart shows
+them, CancelCart ends them.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -33,7 +33,7 @@ EARLIER = datetime(2026, 3, 1, 8, tzinfo=UTC)
 def test_a_whole_day_lacks_nothing():
     """Openings that are closed, and received as their closes counted them, let the report be made."""
     assert missing({FIRST: True, SECOND: True}, {FIRST: WHOLE, SECOND: WHOLE}) == []
-    check_daily(DAY, [])
+    check_daily([])
 
 
 def test_an_opening_without_transactions_may_be_whole():
@@ -93,12 +93,20 @@ def test_everything_missing_is_listed_in_order():
 def test_a_terminal_that_is_open_refuses_the_report():
     """The refusal names the terminal and its opening, and its message all that is missing."""
     with pytest.raises(Refused) as refusal:
-        check_daily(DAY, missing({FIRST: False, SECOND: True}, {}))
+        check_daily(missing({FIRST: False, SECOND: True}, {}))
     assert refusal.value.reason == "TERMINAL_OPEN"
     assert refusal.value.metadata == {"business_date": "2026-03-01", "terminal_no": "1", "open_counter": "1"}
     assert refusal.value.message == (
         "terminal 1, opening 1: is not closed; terminal 2, opening 1: its close has not been received"
     )
+
+
+def test_a_terminal_that_is_open_comes_first():
+    """Logs arrive by themselves; the terminal that somebody must close is named, whatever else is missing."""
+    with pytest.raises(Refused) as refusal:
+        check_daily(missing({FIRST: True, SECOND: False}, {}))
+    assert refusal.value.reason == "TERMINAL_OPEN"
+    assert refusal.value.metadata["terminal_no"] == "2"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +120,7 @@ def test_a_terminal_that_is_open_refuses_the_report():
 def test_missing_logs_refuse_the_report(gap, metadata):
     """The refusal says what is missing, how much was expected and how much is here."""
     with pytest.raises(Refused) as refusal:
-        check_daily(DAY, [gap])
+        check_daily([gap])
     assert refusal.value.reason == "LOGS_MISSING"
     assert refusal.value.metadata == {
         "business_date": "2026-03-01", "terminal_no": "2", "open_counter": "1", **metadata,

@@ -1,0 +1,97 @@
+"""The books themselves: kept by nobody but the services, and read so that nothing wrong in them escapes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.shop.books import complaints, opened
+from tests.shop.effects import wrong_effects
+from tests.shop.healed import healed
+from tests.shop.logs import log_complaints
+from tests.shop.running import RunningShop
+
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
+A_SUM = "(SELECT max(rowid) FROM figure WHERE name = 'TAX')"
+WITH_EVENTS = ("cart", "terminal", "report", "journal", "stock")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def copies(shop: RunningShop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Databases of a shop that is whole, to be spoilt."""
+    await healed(shop)
+    folder = tmp_path_factory.mktemp("copies")
+    for service in WITH_EVENTS:
+        (folder / service).mkdir()
+        with opened(shop.var_dir, service) as there, closing(sqlite3.connect(_file(folder, service))) as here:
+            there.backup(here)
+    return folder
+
+
+@contextmanager
+def spoilt(folder: Path, service: str, statement: str) -> Iterator[None]:
+    """One statement is done to a database during a block, and undone after it."""
+    whole = _file(folder, service).read_bytes()
+    with closing(sqlite3.connect(_file(folder, service))) as connection, connection:
+        assert connection.execute(statement).rowcount == 1
+    yield
+    _file(folder, service).write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("service", "statement", "complaint"),
+    [
+        ("report", "DELETE FROM inbox WHERE rowid = (SELECT max(rowid) FROM inbox)", "has lost"),
+        ("stock", "UPDATE inbox SET event_id = 'x' WHERE rowid = 1", "has another"),
+        ("journal", "UPDATE inbox SET number = 999 WHERE rowid = 1", "has what nobody sent"),
+        ("stock", "UPDATE inbox SET rowid = 99999 WHERE rowid = 1", "has applied"),
+        ("report", "UPDATE consumer_position SET number = 999 WHERE rowid = 1", "stands elsewhere"),
+        ("cart", "DELETE FROM outbox WHERE number = 1 AND key = 'demo/0001/1'", "have holes"),
+        ("cart", "UPDATE outbox_number SET number = number + 1 WHERE rowid = 1", "were given out"),
+        ("cart", "UPDATE outbox SET confirmed = 0 WHERE number = 1 AND key = 'demo/0001/1'", "is unconfirmed"),
+        ("stock", "INSERT INTO hole VALUES ('stock', 'tranlog', 'k', 1, 'MISSING', 0, NULL)", "has a hole"),
+    ],
+)
+def test_a_wrong_event_is_noticed(copies: Path, service: str, statement: str, complaint: str):
+    """What is lost, doubled, out of order, unconfirmed or passed over shows in the ledger."""
+    assert complaints(copies) == []
+    with spoilt(copies, service, statement):
+        assert complaint in "\n".join(complaints(copies))
+
+
+@pytest.mark.parametrize(
+    ("service", "statement", "complaint"),
+    [
+        ("cart", "DELETE FROM transaction_record WHERE rowid = 1", "transactions of cart"),
+        ("cart", "UPDATE terminal_number SET transaction_no = transaction_no + 1 WHERE rowid = 1", "last numbers"),
+        ("terminal", "UPDATE cash_movement SET amount = amount + 1 WHERE rowid = 1", "cash movements"),
+        ("journal", "DELETE FROM entry WHERE rowid = 1", "entries of the journal"),
+        ("report", f"UPDATE figure SET amount = amount + 1 WHERE rowid = {A_SUM}", "figures of report"),
+        ("stock", "UPDATE stock SET quantity = quantity - 1 WHERE rowid = 1", "is not what its movements come to"),
+        ("stock", "UPDATE movement SET change = change + 1 WHERE rowid = (SELECT max(rowid) FROM movement)",
+         "does not follow"),
+    ],
+)  # fmt: skip
+def test_a_wrong_effect_is_noticed(copies: Path, service: str, statement: str, complaint: str):
+    """An effect that is missing, doubled or other than its event shows in the recount."""
+    assert wrong_effects(copies) == []
+    with spoilt(copies, service, statement):
+        assert complaint in "\n".join(wrong_effects(copies))
+
+
+def test_what_must_not_be_logged_is_noticed(shop: RunningShop):
+    """A traceback, a PIN, a credential and a token are found wherever they stand."""
+    folder = shop.var_dir / "run" / "credentials"
+    secrets = [(folder / name).read_text().strip() for name in ("pin-s1", "cart", "admin")]
+    for text in ("x\nTraceback (most recent call last)\n", "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0000", *secrets):
+        assert log_complaints(f"something {text} more", shop.var_dir)
+    assert log_complaints("nothing", shop.var_dir) == []
+
+
+def _file(folder: Path, service: str) -> Path:
+    return folder / service / f"{service}.db"
