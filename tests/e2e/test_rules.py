@@ -15,7 +15,7 @@ from pos.type.v1.report_kind_pb2 import REPORT_KIND_DAILY, REPORT_KIND_FLASH
 from trunkline.errors import ServiceError
 
 from tests.services.callers import refusal
-from tests.shop.company import Company, company, yen
+from tests.shop.company import Company, company, refused, yen
 from tests.shop.running import RunningShop
 from tests.shop.waiting import until
 
@@ -27,12 +27,6 @@ async def acme(shop: RunningShop) -> AsyncIterator[Company]:
     """A tenant beside the demo shop."""
     async with company(shop, "acme") as found:
         yield found
-
-
-async def refused(call: object) -> str:
-    """Code, domain and reason of a refusal."""
-    code, reason, _ = await refusal(call)  # type: ignore[arg-type]
-    return f"{code} {reason}"
 
 
 async def test_no_cart_on_a_closed_terminal(acme: Company):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 from pos.account.v1.tenant_pb2 import Tenant
 from pos.report.v1.report_service_pb2 import GetSalesReportRequest
@@ -16,8 +17,9 @@ from pos.terminal.v1.terminal_service_pb2 import CreateTerminalRequest
 from pos.terminal.v1.terminal_service_pb2_grpc import TerminalServiceStub
 from pos.type.v1.date_pb2 import Date
 from pos.type.v1.report_kind_pb2 import REPORT_KIND_FLASH
+from trunkline import headers
 from trunkline.auth.tokens import Claims
-from trunkline.client import connect
+from trunkline.interceptors.client_call import error_of
 from trunkline.testing.local import LocalSystem
 from trunkline.testing.ports import free_ports
 
@@ -34,12 +36,29 @@ from tests.shop.waiting import HEAL_S, until
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 REPORT = GetSalesReportRequest(kind=REPORT_KIND_FLASH, store_code="0001", business_date=Date(year=2026, month=1, day=5))
 
+SOMEBODY = Claims(
+    kind="user",
+    subject="a",
+    credential_id="a",
+    tenant_id="acme",
+    currency_code="JPY",
+    scopes=frozenset({"shop.read"}),
+)
+
 
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Alone]:
     """Databases without anything that runs."""
     with alone(tmp_path / "var", free_range(len(SERVICES)), free_ports(1)[0]) as found:
         yield found
+
+
+async def refused(call: Awaitable[object]) -> str:
+    """Code and reason of a refusal, on a channel without the client chain."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    error = error_of(caught.value)
+    return f"{error.code.name} {error.reason}"
 
 
 async def test_any_order(services: Alone, tmp_path: Path):
@@ -50,38 +69,38 @@ async def test_any_order(services: Alone, tmp_path: Path):
     """
     told = await services.start("report")
     assert (told["dep.db"], told["dep.account"]) == (True, False)
-    await until(lambda: _without_redis(services), "report says that it has no Redis")
-    async with LocalSystem(tmp_path / "elsewhere") as elsewhere:
-        claims = Claims(
-            kind="user", subject="a", credential_id="a", tenant_id="acme", currency_code="JPY",
-            scopes=frozenset({"shop.read"}),
-        )  # fmt: skip
-        stranger = elsewhere.caller(claims)
-        target = f"dns:///{services.system.services['report']}"
-        async with connect("report", credential=stranger, target=target, settings=services.settings) as channel:
-            code, reason, _ = await refusal(ReportServiceStub(channel).GetSalesReport(REPORT))
-            assert (code, reason) == ("UNAVAILABLE", "trunk/KEYS_UNAVAILABLE")
-
-            await services.start("account")
-            tenant = Tenant(tenant_id="acme", name="Acme", currency_code="JPY", language_code="en")
-            await bootstrap(services.system, services.settings, tenant, ADMIN)
-            folder = credentials_dir(services.var_dir)
-            (folder / "terminal").rename(folder / "kept")
-            async with Caller.from_file(services.system, services.settings, folder / ADMIN) as office:
-                reports = ReportServiceStub(office.channel("report"))
-                await surely(reports.GetSalesReport, REPORT, bound_s=HEAL_S)
-                # Now that there are keys, a token that none of them made is no token.
-                code, reason, _ = await refusal(ReportServiceStub(channel).GetSalesReport(REPORT))
-                assert (code, reason) == ("UNAUTHENTICATED", "trunk/TOKEN_INVALID")
-                await _without_a_credential(services, office, folder)
+    await until_told(services, "report", "redis", False)
+    # Signed by a key of another system.
+    metadata = ((headers.AUTHORIZATION, f"Bearer {LocalSystem(tmp_path).caller(SOMEBODY).sign()}"),)
+    # Without a client chain: it would repeat the call, and so would report, until its breaker holds account for dead.
+    async with grpc.aio.insecure_channel(services.system.services["report"]) as channel:
+        stranger = ReportServiceStub(channel)
+        assert await refused(stranger.GetSalesReport(REPORT, metadata=metadata)) == "UNAVAILABLE KEYS_UNAVAILABLE"
+        await services.start("account")
+        tenant = Tenant(tenant_id="acme", name="Acme", currency_code="JPY", language_code="en")
+        await bootstrap(services.system, services.settings, tenant, ADMIN)
+        folder = credentials_dir(services.var_dir)
+        (folder / "terminal").rename(folder / "kept")
+        async with Caller.from_file(services.system, services.settings, folder / ADMIN) as office:
+            reports = ReportServiceStub(office.channel("report"))
+            await until_told(services, "report", "account", True)
+            await surely(reports.GetSalesReport, REPORT, bound_s=HEAL_S)
+            # Now that there are keys, a token that none of them made is no token.
+            assert await refused(stranger.GetSalesReport(REPORT, metadata=metadata)) == "UNAUTHENTICATED TOKEN_INVALID"
+            await _without_a_credential(services, office, folder)
     assert services.stop() == dict.fromkeys(("report", "account", "terminal", "store"), 0)
     said = "".join(services.log(name) for name in ("report", "account", "terminal", "store"))
     assert [mark for mark in FORBIDDEN if mark in said] == []
 
 
-async def _without_redis(services: Alone) -> bool:
-    told = await statuses(services.system.services["report"])
-    return told[""] and not told["dep.redis"]
+async def until_told(services: Alone, name: str, dependency: str, well: bool) -> None:
+    """Waits until a service that serves says of something it needs whether it has it."""
+
+    async def told() -> bool:
+        found = await statuses(services.system.services[name])
+        return found[""] and found[f"dep.{dependency}"] is well
+
+    await until(told, f"{name} says {well} of {dependency}")
 
 
 async def _without_a_credential(services: Alone, office: Caller, folder: Path) -> None:
@@ -95,4 +114,5 @@ async def _without_a_credential(services: Alone, office: Caller, folder: Path) -
     store = Store(store_code="0001", name="Store", time_zone="Asia/Tokyo")
     await stores.CreateStore(CreateStoreRequest(store=store))
     (folder / "kept").rename(folder / "terminal")
+    await until_told(services, "terminal", "store", True)
     await surely(terminals.CreateTerminal, create, key="now", bound_s=HEAL_S)

@@ -22,8 +22,8 @@ from pos.type.v1.report_kind_pb2 import REPORT_KIND_FLASH
 
 from deploy.local.bootstrap import root_credential
 from deploy.local.calls import Caller
-from tests.services.callers import key, refusal
-from tests.shop.company import TEA, Company, Counter, company
+from tests.services.callers import key
+from tests.shop.company import TEA, Company, Counter, company, refused
 from tests.shop.running import RunningShop
 from tests.shop.waiting import until
 
@@ -52,12 +52,6 @@ async def counter(acme: Company) -> AsyncIterator[Counter]:
     await found.open()
     yield found
     await found.till.close(0)
-
-
-async def refused(call: object) -> str:
-    """Code, domain and reason of a refusal."""
-    code, reason, _ = await refusal(call)  # type: ignore[arg-type]
-    return f"{code} {reason}"
 
 
 async def test_ids_of_another_tenant_are_unknown(counter: Counter, acme: Company, rival: Company):

@@ -19,6 +19,28 @@ from tests.shop.running import RunningShop
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 A_SUM = "(SELECT max(rowid) FROM figure WHERE name = 'TAX')"
 WITH_EVENTS = ("cart", "terminal", "report", "journal", "stock")
+WRONG_EVENTS = {
+    "has lost": ("report", "DELETE FROM inbox WHERE rowid = (SELECT max(rowid) FROM inbox)"),
+    "has another": ("stock", "UPDATE inbox SET event_id = 'x' WHERE rowid = 1"),
+    "has what nobody sent": ("journal", "UPDATE inbox SET number = 999 WHERE rowid = 1"),
+    "has applied": ("stock", "UPDATE inbox SET rowid = 99999 WHERE rowid = 1"),
+    "stands elsewhere": ("report", "UPDATE consumer_position SET number = 999 WHERE rowid = 1"),
+    "have holes": ("cart", "DELETE FROM outbox WHERE number = 1 AND key = 'demo/0001/1'"),
+    "were given out": ("cart", "UPDATE outbox_number SET number = number + 1 WHERE rowid = 1"),
+    "is unconfirmed": ("cart", "UPDATE outbox SET confirmed = 0 WHERE number = 1 AND key = 'demo/0001/1'"),
+    "has a hole": ("stock", "INSERT INTO hole VALUES ('stock', 'tranlog', 'k', 1, 'MISSING', 0, NULL)"),
+}
+"""Complaint, and what is done to which database to make it."""
+WRONG_EFFECTS = {
+    "transactions of cart": ("cart", "DELETE FROM transaction_record WHERE rowid = 1"),
+    "last numbers": ("cart", "UPDATE terminal_number SET transaction_no = transaction_no + 1 WHERE rowid = 1"),
+    "cash movements": ("terminal", "UPDATE cash_movement SET amount = amount + 1 WHERE rowid = 1"),
+    "entries of the journal": ("journal", "DELETE FROM entry WHERE rowid = 1"),
+    "figures of report": ("report", f"UPDATE figure SET amount = amount + 1 WHERE rowid = {A_SUM}"),
+    "stock of": ("stock", "UPDATE stock SET quantity = quantity - 1 WHERE rowid = 1"),
+    "does not follow": ("stock", "UPDATE movement SET change = change + 1 WHERE movement_no = 1 AND rowid = 1"),
+}
+"""As before."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -43,44 +65,19 @@ def spoilt(folder: Path, service: str, statement: str) -> Iterator[None]:
     _file(folder, service).write_bytes(whole)
 
 
-@pytest.mark.parametrize(
-    ("service", "statement", "complaint"),
-    [
-        ("report", "DELETE FROM inbox WHERE rowid = (SELECT max(rowid) FROM inbox)", "has lost"),
-        ("stock", "UPDATE inbox SET event_id = 'x' WHERE rowid = 1", "has another"),
-        ("journal", "UPDATE inbox SET number = 999 WHERE rowid = 1", "has what nobody sent"),
-        ("stock", "UPDATE inbox SET rowid = 99999 WHERE rowid = 1", "has applied"),
-        ("report", "UPDATE consumer_position SET number = 999 WHERE rowid = 1", "stands elsewhere"),
-        ("cart", "DELETE FROM outbox WHERE number = 1 AND key = 'demo/0001/1'", "have holes"),
-        ("cart", "UPDATE outbox_number SET number = number + 1 WHERE rowid = 1", "were given out"),
-        ("cart", "UPDATE outbox SET confirmed = 0 WHERE number = 1 AND key = 'demo/0001/1'", "is unconfirmed"),
-        ("stock", "INSERT INTO hole VALUES ('stock', 'tranlog', 'k', 1, 'MISSING', 0, NULL)", "has a hole"),
-    ],
-)
-def test_a_wrong_event_is_noticed(copies: Path, service: str, statement: str, complaint: str):
+@pytest.mark.parametrize("complaint", WRONG_EVENTS)
+def test_a_wrong_event_is_noticed(copies: Path, complaint: str):
     """What is lost, doubled, out of order, unconfirmed or passed over shows in the ledger."""
     assert complaints(copies) == []
-    with spoilt(copies, service, statement):
+    with spoilt(copies, *WRONG_EVENTS[complaint]):
         assert complaint in "\n".join(complaints(copies))
 
 
-@pytest.mark.parametrize(
-    ("service", "statement", "complaint"),
-    [
-        ("cart", "DELETE FROM transaction_record WHERE rowid = 1", "transactions of cart"),
-        ("cart", "UPDATE terminal_number SET transaction_no = transaction_no + 1 WHERE rowid = 1", "last numbers"),
-        ("terminal", "UPDATE cash_movement SET amount = amount + 1 WHERE rowid = 1", "cash movements"),
-        ("journal", "DELETE FROM entry WHERE rowid = 1", "entries of the journal"),
-        ("report", f"UPDATE figure SET amount = amount + 1 WHERE rowid = {A_SUM}", "figures of report"),
-        ("stock", "UPDATE stock SET quantity = quantity - 1 WHERE rowid = 1", "is not what its movements come to"),
-        ("stock", "UPDATE movement SET change = change + 1 WHERE rowid = (SELECT max(rowid) FROM movement)",
-         "does not follow"),
-    ],
-)  # fmt: skip
-def test_a_wrong_effect_is_noticed(copies: Path, service: str, statement: str, complaint: str):
+@pytest.mark.parametrize("complaint", WRONG_EFFECTS)
+def test_a_wrong_effect_is_noticed(copies: Path, complaint: str):
     """An effect that is missing, doubled or other than its event shows in the recount."""
     assert wrong_effects(copies) == []
-    with spoilt(copies, service, statement):
+    with spoilt(copies, *WRONG_EFFECTS[complaint]):
         assert complaint in "\n".join(wrong_effects(copies))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 
@@ -55,6 +56,8 @@ async def test_redis_comes_back_empty(shop: RunningShop):
         await day.sold(30)
         await asyncio.to_thread(shutil.rmtree, shop.var_dir / REDIS / "appendonlydir")
         await asyncio.to_thread(shop.supervisor.start, REDIS)
+    told = (shop.var_dir / "log" / "cart.log").read_text().splitlines()
+    assert all(json.loads(line)["events"] > 0 for line in told if "the stream has lost events" in line)
 
 
 async def test_redis_is_frozen(shop: RunningShop):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from pos.account.v1.account_service_pb2 import CreateApiKeyRequest
 from pos.account.v1.api_key_pb2 import ApiKey
@@ -38,6 +39,7 @@ from deploy.local.ledger import Ledger, Transaction
 from deploy.local.sale import Line, Sale
 from deploy.local.system import ADMIN, credentials_dir
 from deploy.local.till import Till
+from tests.services.callers import refusal
 from tests.shop.running import RunningShop
 
 CURRENCY = "JPY"
@@ -51,6 +53,12 @@ STAFF = "s1"
 def yen(minor_units: int) -> Money:
     """An amount."""
     return Money(currency_code=CURRENCY, minor_units=minor_units)
+
+
+async def refused(call: Awaitable[Any]) -> str:
+    """Code, domain and reason of a refusal; the test fails if there is none."""
+    code, reason, _ = await refusal(call)
+    return f"{code} {reason}"
 
 
 class Counter:

@@ -15,25 +15,31 @@ from tests.shop.waiting import HEAL_S, until, until_none
 
 Statuses = dict[str, bool]
 """Name and whether it is SERVING."""
-_ASK_S = 1.0
 NAMES = ("", "dep.db", "dep.redis", *(f"dep.{name}" for name in SERVICES))
 """What a service may tell of; the empty name is all of it."""
+_ASK_S = 1.0
+_known: dict[str, list[str]] = {}
 
 
 async def statuses(address: str) -> Statuses:
     """What a service says of itself and of those it depends on; empty if it does not answer."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)  # its type stubs know no methods
-        told = await asyncio.gather(*(_status(stub, name) for name in NAMES))
-    return {name: serving for name, serving in zip(NAMES, told, strict=True) if serving is not None}
+        names = _known.get(address, NAMES)
+        told = await asyncio.gather(*(_status(stub, name) for name in names))
+    found = {name: serving for name, serving in zip(names, told, strict=True) if serving is not None}
+    if "" in found:
+        # Its dependencies do not change: those it does not have are asked for once.
+        _known.setdefault(address, list(found))
+    return found
 
 
 async def _status(stub: Any, name: str) -> bool | None:
     try:
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=_ASK_S)
-    except grpc.aio.AioRpcError:
-        # NOT_FOUND: it has no such dependency.
-        return None
+    except grpc.aio.AioRpcError as error:
+        # A dependency that it has and does not tell of is not well.
+        return None if not name or error.code() is grpc.StatusCode.NOT_FOUND else False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 

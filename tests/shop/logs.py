@@ -31,10 +31,8 @@ def _secrets(var_dir: Path) -> Iterator[tuple[str, str]]:
     files = [root_credential(var_dir), *credentials_dir(var_dir).rglob("*")]
     for path in files:
         if path.is_file() and path.suffix != ".json":
-            secret = path.read_text().strip()
-            yield path.name, secret
-            # The part behind the last mark is what is secret of a credential that names its key.
-            yield path.name, re.split(r"[._:]", secret)[-1]
+            # Before the point stands which key it is: that is no secret.
+            yield path.name, path.read_text().strip().rpartition(".")[2]
 
 
 def _repeats(text: str) -> Counter[str]:

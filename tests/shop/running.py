@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from trunkline.auth.files import write_private
-from trunkline.launcher.leftovers import marked
+from trunkline.launcher.leftovers import end_leftovers, marked
 from trunkline.launcher.supervisor import Supervisor
 from trunkline.registry.system import RunningSystem, read_system
 from trunkline.settings import PlatformSettings, environment
@@ -30,7 +30,7 @@ START_S, STOP_S = 110.0, 60.0
 """Seconds for a start, with its first day, and for a stop: as much as a crowded machine may need."""
 STAYS = "It stays up until Ctrl-C."
 """What `run` says when the shop is open, its first day is over, and everything was equal or not."""
-_OURS = ("TRUNKLINE_", "POS_", "REDIS_URL", "COV_")
+_OURS = ("TRUNKLINE_", "POS_", "REDIS_URL")
 
 
 def clean_environment(**variables: object) -> dict[str, str]:
@@ -125,6 +125,7 @@ class RunningShop:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            end_leftovers(self.var_dir)
             raise
 
     def left_over(self) -> set[int]:

@@ -108,8 +108,11 @@ class OutboxRows:
         return [
             shard
             for shard, state in states.items()
-            for outside in self._outside(state)
-            if connection.execute(self._of(shard, outside).limit(1)).first() is not None
+            if any(
+                connection.execute(self._of(shard, outside).limit(1)).first() is not None
+                # One after the other: each is a range of the index, both together are not.
+                for outside in self._outside(state)
+            )
         ]
 
     def mark_unsent(self, connection: sa.Connection, shard: Shard, state: ShardState) -> int:
