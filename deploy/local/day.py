@@ -194,4 +194,4 @@ async def _daily_report(caller: Caller, terminal: Caller, day: Day) -> Row:
         while journalled is None and time.monotonic() < end:
             await asyncio.sleep(_LOOK_S)
             journalled = await issued_report(caller, day, answer.report_no)
-        return Row("daily report of the store", amount, {"journal": -1 if journalled is None else journalled})
+        return Row("daily report, the whole date", amount, {"journal": -1 if journalled is None else journalled})

@@ -77,7 +77,7 @@ def _goods_table(result: DayResult) -> Table:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("item")
     table.add_column("")
-    for column in ("price", "units", "out of stock"):
+    for column in ("price", "units", "taken from stock"):
         table.add_column(column, justify="right")
     units = {row.name.removeprefix(_UNITS): row for row in result.rows if row.name.startswith(_UNITS)}
     for good in goods.GOODS:

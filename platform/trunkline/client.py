@@ -185,10 +185,12 @@ def find_target(name: str, settings: PlatformSettings) -> str:
     """
     try:
         return target_of(name, environment())
-    except UnknownTarget:
-        found = running_target(name, settings.var_dir) if settings.profile == "development" else None
-        if found is None:
+    except UnknownTarget as error:
+        if settings.profile != "development":
             raise
+        found = running_target(name, settings.var_dir)
+        if found is None:
+            raise UnknownTarget(f"{error}, and no system runs on {settings.var_dir.absolute()}: `make run`") from None
         return found
 
 

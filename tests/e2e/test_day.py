@@ -72,7 +72,7 @@ async def test_a_day_is_equal_to_the_yen(shop: RunningShop):
     assert all(values == {sold} for sold, values, _ in told.values())
     assert told["sales with tax"][2] == {"report", "journal"}
     assert told["goods at their prices"][2] == {"stock"}
-    assert told["daily report of the store"][2] == {"journal"}
+    assert told["daily report, the whole date"][2] == {"journal"}
     await healed(shop)
 
 

@@ -125,15 +125,19 @@ def deadline(method: Method, host: Host) -> ServerPolicy:
         except TimeoutError:
             if not limit.expired():
                 raise  # the handler's own: nothing that the caller should take for its deadline
-            raise _too_late() from None
+            raise _expired(
+                "the deadline passed during the work, which may have been done: repeat it with the same key"
+            ) from None
 
     return policy
 
 
 def _too_late() -> ServiceError:
-    return platform_error(
-        grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED", "too little time was left to do the work"
-    )
+    return _expired("too little time was left to begin the work")
+
+
+def _expired(message: str) -> ServiceError:
+    return platform_error(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED", message)
 
 
 def concurrency(method: Method, host: Host) -> ServerPolicy | None:
