@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from trunkline.launcher.launch import hold
+from trunkline.launcher.ports import free_port, free_range
 from trunkline.launcher.stop import stop_system
 from trunkline.launcher.system import LaunchError, Places
 from trunkline.registry.system import RunningSystem
 from trunkline.settings import PlatformSettings
-from trunkline.testing.ports import free_ports
 
 from deploy.local.day import DayResult, trade_day
 from deploy.local.screen import Screen
@@ -60,10 +60,9 @@ async def day(settings: PlatformSettings, local: LocalSettings, *, sales: int, s
 
 async def smoke(settings: PlatformSettings) -> int:
     """Trades a tiny day on a system of its own, on free ports and in a folder that is deleted."""
-    ports = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="trunkline-smoke-") as folder:
         own = settings.model_copy(update={"var_dir": Path(folder) / "var", "redis_url": ""})
-        local = LocalSettings(base_port=free_range(len(SERVICES)), redis_port=ports[0], redis_persistent=False)
+        local = LocalSettings(base_port=free_range(len(SERVICES)), redis_port=free_port(), redis_persistent=False)
         return await run(own, local, sales=10, seed=1, stay=False)
 
 
@@ -105,21 +104,6 @@ async def logs(settings: PlatformSettings, service: str) -> int:
         process.terminate()
         await process.wait()
         return 0
-
-
-def free_range(count: int) -> int:
-    """First of so many ports in a row that nobody listens on."""
-    for _ in range(100):
-        first = free_ports(1)[0]
-        if first + count < 65000 and set(range(first, first + count)) <= _free_among(first, count):
-            return first
-    raise LaunchError(f"no {count} free ports in a row were found")
-
-
-def _free_among(first: int, count: int) -> set[int]:
-    from trunkline.launcher.readiness import is_free
-
-    return {port for port in range(first, first + count) if is_free(port)}
 
 
 async def _day(

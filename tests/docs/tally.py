@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from trunkline.testing.ports import free_ports
+from trunkline.launcher.ports import free_port
 
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.programs import finished, reader_environment, serving
@@ -22,7 +22,7 @@ async def run_as_printed(folder: Path, python: Sequence[str | Path], *, runs: in
     (commands,) = blocks(f"{EXAMPLE}/README.md", "sh")
     generate, serve, call = commands.lines
     assert (generate, serve) == ("python generate.py", "python service.py")
-    port = free_ports(1)[0]
+    port = free_port()
     await finished(*python, "generate.py", cwd=here, env=reader_environment())
     env = reader_environment(TALLY_PORT=port)
     printed = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from trunkline.testing.ports import free_ports
+from trunkline.launcher.ports import free_port
 
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.programs import finished, looking_at, reader_environment, serving
@@ -81,7 +81,7 @@ async def test_it_is_made_and_passes_its_own_test(tree: Path):
 @pytest.mark.asyncio(loop_scope="module")
 async def test_it_runs_and_is_called_as_printed(tree: Path, shop: RunningShop):
     """Beside the running shop it starts from its own database, and the printed calls give what was counted."""
-    (port,) = free_ports(1)
+    port = free_port()
     var_dir, (host, account) = tree / "var", shop.system.services["account"].split(":")
     database = var_dir / "footfall" / "footfall.db"
     env = environment(

@@ -20,12 +20,11 @@ from pos.type.v1.report_kind_pb2 import REPORT_KIND_FLASH
 from trunkline import headers
 from trunkline.auth.tokens import Claims
 from trunkline.interceptors.client_call import error_of
+from trunkline.launcher.ports import free_port, free_range
 from trunkline.testing.local import LocalSystem
-from trunkline.testing.ports import free_ports
 
 from deploy.local.bootstrap import bootstrap
 from deploy.local.calls import Caller, surely
-from deploy.local.commands import free_range
 from deploy.local.system import ADMIN, SERVICES, credentials_dir
 from tests.services.callers import refusal
 from tests.shop.alone import Alone, alone
@@ -49,7 +48,7 @@ SOMEBODY = Claims(
 @pytest.fixture
 def services(tmp_path: Path) -> Iterator[Alone]:
     """Databases without anything that runs."""
-    with alone(tmp_path / "var", free_range(len(SERVICES)), free_ports(1)[0]) as found:
+    with alone(tmp_path / "var", free_range(len(SERVICES)), free_port()) as found:
         yield found
 
 

@@ -14,13 +14,12 @@ from typing import Self
 
 from trunkline.auth.files import write_private
 from trunkline.launcher.leftovers import end_leftovers, marked
+from trunkline.launcher.ports import free_port, free_range
 from trunkline.launcher.supervisor import Supervisor
 from trunkline.registry.system import RunningSystem, read_system
 from trunkline.settings import PlatformSettings, environment
-from trunkline.testing.ports import free_ports
 
 from deploy.local import goods
-from deploy.local.commands import free_range
 from deploy.local.settings import ROOT
 from deploy.local.shop import pin_file, staff_id
 from deploy.local.system import SERVICES
@@ -52,7 +51,7 @@ class RunningShop:
     """Folder of everything it writes."""
     base_port: int = field(default_factory=lambda: free_range(len(SERVICES)))
     """Port of the first service."""
-    redis_port: int = field(default_factory=lambda: free_ports(1)[0])
+    redis_port: int = field(default_factory=free_port)
     """Port of Redis."""
     _process: subprocess.Popen[bytes] | None = None
     _read_until: dict[Path, int] = field(default_factory=dict)

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.launcher.ports import free_port
 from trunkline.launcher.readiness import require_free
 from trunkline.launcher.system import LOCAL_HOST, REDIS, LaunchError
 
@@ -70,7 +70,7 @@ class EmbeddedRedis:
     """A server as a child of this process; it can be stopped, killed and started again on the same port and data."""
 
     def __init__(self, data_dir: Path, *, port: int = 0, persistent: bool = False) -> None:
-        self.port = port or _free_port()
+        self.port = port or free_port()
         """Where it listens."""
         self._data_dir = data_dir
         self._persistent = persistent
@@ -187,10 +187,3 @@ def _version(path: str) -> tuple[int, int]:
         return 0, 0
     found = _VERSION.search(answer.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOCAL_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

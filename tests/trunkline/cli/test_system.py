@@ -10,9 +10,9 @@ from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
 from trunkline.auth.files import write_private
 from trunkline.errors import unauthenticated
+from trunkline.launcher.ports import free_port
 from trunkline.registry.system import RunningSystem, write_system
 from trunkline.testing.ping import bench
-from trunkline.testing.ports import free_ports
 
 
 class IdentityServicer(pb_grpc.IdentityServiceServicer):
@@ -53,7 +53,7 @@ def announce(var_dir):
 
 async def test_ps_tells_health(run_trunkline, announce, identity_address):
     """Each service is listed with its address and whether it serves; one that is away is NOT_SERVING."""
-    away = f"127.0.0.1:{free_ports(1)[0]}"
+    away = f"127.0.0.1:{free_port()}"
     announce({"account": identity_address, "item": away})
     outcome = await run_trunkline("ps", "--json")
     rows = {row["name"]: (row["address"], row["health"]) for row in json.loads(outcome.out)}

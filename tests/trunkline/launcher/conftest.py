@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from trunkline.launcher.leftovers import end_leftovers
+from trunkline.launcher.ports import free_range
 from trunkline.launcher.system import Program, SystemSpec
-from trunkline.testing.ports import free_ports
 
 
 @pytest.fixture
@@ -26,7 +26,8 @@ def ping_program() -> Callable[..., Program]:
 @pytest.fixture
 def ping_system(tmp_path, ping_program):
     """Two ping programs; what is left of them is ended."""
-    ports = free_ports(2)
+    first = free_range(2)
+    ports = [first, first + 1]
     programs = [ping_program("one", ports[0]), ping_program("two", ports[1])]
     settings = {"TRUNKLINE_PROFILE": "test", "TRUNKLINE_DRAIN_WAIT_S": "0", "TRUNKLINE_VAR_DIR": str(tmp_path / "var")}
     spec = SystemSpec(var_dir=tmp_path / "var", programs=programs, environment=settings, serving_bound_s=30)

@@ -9,10 +9,10 @@ import socket
 import pytest
 from trunkline.launcher.launch import launched
 from trunkline.launcher.leftovers import marked
+from trunkline.launcher.ports import free_port
 from trunkline.launcher.readiness import is_serving
 from trunkline.launcher.system import LaunchError, SystemSpec
 from trunkline.registry.system import read_system, system_file
-from trunkline.testing.ports import free_ports
 
 pytestmark = pytest.mark.system
 
@@ -85,7 +85,7 @@ async def test_refuses_a_second_system(ping_system):
 
 async def test_tells_why_a_program_refuses(tmp_path, ping_program):
     """A program that says it cannot start ends the launch at once, with its own words."""
-    program = ping_program("bad", free_ports(1)[0], PING_REFUSE="PING_COLOUR is no colour")
+    program = ping_program("bad", free_port(), PING_REFUSE="PING_COLOUR is no colour")
     spec = SystemSpec(var_dir=tmp_path / "var", programs=[program], environment={"TRUNKLINE_PROFILE": "test"})
     with pytest.raises(LaunchError, match="bad does not start: PING_COLOUR is no colour"):
         async with launched(spec):
@@ -109,7 +109,7 @@ async def test_names_what_does_not_serve_in_time(ping_system):
 
 async def test_brings_redis(ping_system, eventually):
     """With a port for it, the embedded server runs beside the services and all of them are told its address."""
-    port = free_ports(1)[0]
+    port = free_port()
     spec = SystemSpec(
         var_dir=ping_system.var_dir,
         programs=ping_system.programs,
