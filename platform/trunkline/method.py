@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, message_factory
 from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from trunk.policy.v1 import policy_pb2
 
 _VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
+MOST_ATTEMPTS = 5
+"""gRFC A6: more attempts than five are never made."""
 EXEMPT_SERVICES = frozenset(
     {
         "grpc.health.v1.Health",
@@ -22,6 +24,8 @@ EXEMPT_SERVICES = frozenset(
     }
 )
 """The field's own services: they carry no policy of ours and are open to everybody."""
+CEILING_FACTOR = 10.0
+"""Without a `max_deadline`, the longest deadline is so many times the default one."""
 EXEMPT_DEADLINE_S = 10.0
 """Deadline in seconds for calls of exempt services; their streams have none."""
 
@@ -63,6 +67,20 @@ class Method:
     """With Access.SCOPES: the caller holds at least one."""
     cache_ttl_s: float
     """Seconds a client may reuse an answer; 0 never."""
+    max_deadline_s: float
+    """Longest deadline in seconds; a caller that asks for more gets this."""
+    max_attempts: int
+    """Attempts in all; 0: as the platform's settings say."""
+    hedge_delay_s: float
+    """Seconds before a slow answer is hedged, until its live p95 is known; 0 never."""
+    stale_if_error_s: float
+    """Seconds after cache_ttl_s in which an answer may replace a failure; 0 never."""
+    invalidated_by: frozenset[str]
+    """Topics whose events make kept answers void."""
+    cost: int
+    """What a call counts against a rate limit."""
+    audit: bool
+    """Calls that went well are logged too."""
     request_type: type[Message]
     """Class of the request, or of one message of its stream."""
     response_type: type[Message]
@@ -126,7 +144,8 @@ def read_method(descriptor: MethodDescriptor) -> Method:
     else:
         options = descriptor.GetOptions()
         policy, level = options.Extensions[policy_pb2.call], options.idempotency_level
-        _check(path, policy, level)
+        _check(path, descriptor, policy, level)
+    deadline_s = _seconds(policy.deadline)
     return Method(
         path=path,
         service=service,
@@ -134,10 +153,17 @@ def read_method(descriptor: MethodDescriptor) -> Method:
         server_streaming=descriptor.server_streaming,
         reads=level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS,
         mutates=level == descriptor_pb2.MethodOptions.IDEMPOTENT,
-        deadline_s=policy.deadline.ToTimedelta().total_seconds(),
+        deadline_s=deadline_s,
         access=Access(policy_pb2.CallPolicy.Access.Name(policy.access).removeprefix("ACCESS_").lower()),
         scopes=frozenset(policy.scopes),
-        cache_ttl_s=policy.cache_ttl.ToTimedelta().total_seconds(),
+        cache_ttl_s=_seconds(policy.cache_ttl),
+        max_deadline_s=_seconds(policy.max_deadline) or CEILING_FACTOR * deadline_s,
+        max_attempts=policy.max_attempts,
+        hedge_delay_s=_seconds(policy.hedging.delay),
+        stale_if_error_s=_seconds(policy.stale_if_error),
+        invalidated_by=frozenset(policy.invalidated_by),
+        cost=policy.cost or 1,
+        audit=policy.audit,
         request_type=message_factory.GetMessageClass(descriptor.input_type),
         response_type=message_factory.GetMessageClass(descriptor.output_type),
         secret_answer=has_secret(descriptor.output_type),
@@ -161,8 +187,12 @@ def has_secret(descriptor: Descriptor) -> bool:
     return False
 
 
-def _check(path: str, policy: policy_pb2.CallPolicy, level: int) -> None:
-    for problem in _problems(policy, level):
+def _seconds(duration: duration_pb2.Duration) -> float:
+    return duration.ToTimedelta().total_seconds()
+
+
+def _check(path: str, descriptor: MethodDescriptor, policy: policy_pb2.CallPolicy, level: int) -> None:
+    for problem in (*_problems(policy, level), *_option_problems(descriptor, policy, level)):
         raise ContractError(f"{path} {problem}: see (trunk.policy.v1.call) in its proto file")
 
 
@@ -171,11 +201,30 @@ def _problems(policy: policy_pb2.CallPolicy, level: int) -> Iterable[str]:
         yield "has no policy, or a policy without access"
     if policy.access not in policy_pb2.CallPolicy.Access.values():
         yield "has an access that this version does not know"
-    if policy.deadline.ToTimedelta().total_seconds() <= 0:
+    if _seconds(policy.deadline) <= 0:
         yield "has no deadline"
+    if policy.HasField("max_deadline") and _seconds(policy.max_deadline) < _seconds(policy.deadline):
+        yield "has a max_deadline below its deadline"
     if (policy.access == policy_pb2.CallPolicy.ACCESS_SCOPES) != bool(policy.scopes):
         yield "names scopes without ACCESS_SCOPES, or ACCESS_SCOPES without scopes"
     if level == descriptor_pb2.MethodOptions.IDEMPOTENCY_UNKNOWN:
         yield "has no idempotency_level"
-    if policy.HasField("cache_ttl") and level != descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS:
-        yield "has a cache_ttl but is not NO_SIDE_EFFECTS"
+    if not 0 <= policy.max_attempts <= MOST_ATTEMPTS:
+        yield f"has max_attempts outside 1 to {MOST_ATTEMPTS}"
+    if policy.cost < 0:
+        yield "has a cost below 0"
+
+
+def _option_problems(descriptor: MethodDescriptor, policy: policy_pb2.CallPolicy, level: int) -> Iterable[str]:
+    reads = level == descriptor_pb2.MethodOptions.NO_SIDE_EFFECTS
+    streams = descriptor.client_streaming or descriptor.server_streaming
+    if policy.HasField("cache_ttl") and (not reads or streams):
+        # An answer from memory instead of a change would be a change that never was.
+        yield "has a cache_ttl but is not NO_SIDE_EFFECTS, or it streams"
+    if (policy.HasField("stale_if_error") or policy.invalidated_by) and not policy.HasField("cache_ttl"):
+        yield "has stale_if_error or invalidated_by without cache_ttl"
+    if policy.HasField("hedging"):
+        if not reads or descriptor.client_streaming:
+            yield "has hedging but is not NO_SIDE_EFFECTS, or takes a stream of requests"
+        if _seconds(policy.hedging.delay) <= 0:
+            yield "has hedging without a delay"

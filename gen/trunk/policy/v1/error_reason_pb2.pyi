@@ -62,6 +62,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Metadata that only a service may send came from somebody else. PERMISSION_DENIED."""
     ERROR_REASON_PEER_UNREACHABLE: _ErrorReason.ValueType  # 19
     """Nobody answers where the service should be, or the connection broke. UNAVAILABLE. Made by the client."""
+    ERROR_REASON_IDEMPOTENCY_KEY_MISSING: _ErrorReason.ValueType  # 20
+    """A change is repeated without an idempotency key: it may have been done already. FAILED_PRECONDITION."""
+    ERROR_REASON_CALL_ENDED: _ErrorReason.ValueType  # 21
+    """The handler has ended the call already and goes on: nothing that it starts is done. FAILED_PRECONDITION."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -108,4 +112,8 @@ ERROR_REASON_METADATA_REFUSED: ErrorReason.ValueType  # 18
 """Metadata that only a service may send came from somebody else. PERMISSION_DENIED."""
 ERROR_REASON_PEER_UNREACHABLE: ErrorReason.ValueType  # 19
 """Nobody answers where the service should be, or the connection broke. UNAVAILABLE. Made by the client."""
+ERROR_REASON_IDEMPOTENCY_KEY_MISSING: ErrorReason.ValueType  # 20
+"""A change is repeated without an idempotency key: it may have been done already. FAILED_PRECONDITION."""
+ERROR_REASON_CALL_ENDED: ErrorReason.ValueType  # 21
+"""The handler has ended the call already and goes on: nothing that it starts is done. FAILED_PRECONDITION."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,7 +26,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrunk/policy/v1/policy.proto\x12\x0ftrunk.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa1\x02\n\nCallPolicy\x12+\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\x0e\x32\".trunk.policy.v1.CallPolicy.Access\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12,\n\tcache_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x18\n\x14\x41\x43\x43\x45SS_AUTHENTICATED\x10\x02\x12\x11\n\rACCESS_SCOPES\x10\x03\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x04:K\n\x04\x63\x61ll\x12\x1e.google.protobuf.MethodOptions\x18\x82\x87\x03 \x01(\x0b\x32\x1b.trunk.policy.v1.CallPolicyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ctrunk/policy/v1/policy.proto\x12\x0ftrunk.policy.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbb\x04\n\nCallPolicy\x12+\n\x08\x64\x65\x61\x64line\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x06\x61\x63\x63\x65ss\x18\x02 \x01(\x0e\x32\".trunk.policy.v1.CallPolicy.Access\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12,\n\tcache_ttl\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cmax_deadline\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmax_attempts\x18\x06 \x01(\x05\x12\x34\n\x07hedging\x18\x07 \x01(\x0b\x32#.trunk.policy.v1.CallPolicy.Hedging\x12\x31\n\x0estale_if_error\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x16\n\x0einvalidated_by\x18\t \x03(\t\x12\x0c\n\x04\x63ost\x18\n \x01(\x05\x12\r\n\x05\x61udit\x18\x0b \x01(\x08\x1a\x33\n\x07Hedging\x12(\n\x05\x64\x65lay\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"t\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_PUBLIC\x10\x01\x12\x18\n\x14\x41\x43\x43\x45SS_AUTHENTICATED\x10\x02\x12\x11\n\rACCESS_SCOPES\x10\x03\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x04:K\n\x04\x63\x61ll\x12\x1e.google.protobuf.MethodOptions\x18\x82\x87\x03 \x01(\x0b\x32\x1b.trunk.policy.v1.CallPolicyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trunk.policy.v1.policy_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CALLPOLICY']._serialized_start=116
-  _globals['_CALLPOLICY']._serialized_end=405
-  _globals['_CALLPOLICY_ACCESS']._serialized_start=289
-  _globals['_CALLPOLICY_ACCESS']._serialized_end=405
+  _globals['_CALLPOLICY']._serialized_end=687
+  _globals['_CALLPOLICY_HEDGING']._serialized_start=518
+  _globals['_CALLPOLICY_HEDGING']._serialized_end=569
+  _globals['_CALLPOLICY_ACCESS']._serialized_start=571
+  _globals['_CALLPOLICY_ACCESS']._serialized_end=687
 # @@protoc_insertion_point(module_scope)

@@ -62,12 +62,49 @@ class CallPolicy(_message.Message):
     ACCESS_SERVICE: CallPolicy.Access.ValueType  # 4
     """The sender of the call is a service of this system."""
 
+    @_typing.final
+    class Hedging(_message.Message):
+        """When a second attempt is made although the first has not failed."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        DELAY_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def delay(self) -> _duration_pb2.Duration:
+            """How long to wait for an answer before the next attempt is made beside it, until enough
+            answers were seen: then it is the 95th percentile of what they took. Required.
+            """
+
+        def __init__(
+            self,
+            *,
+            delay: _duration_pb2.Duration | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["delay", b"delay"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DEADLINE_FIELD_NUMBER: _builtins.int
     ACCESS_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     CACHE_TTL_FIELD_NUMBER: _builtins.int
+    MAX_DEADLINE_FIELD_NUMBER: _builtins.int
+    MAX_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    HEDGING_FIELD_NUMBER: _builtins.int
+    STALE_IF_ERROR_FIELD_NUMBER: _builtins.int
+    INVALIDATED_BY_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
     access: Global___CallPolicy.Access.ValueType
     """Who may call."""
+    max_attempts: _builtins.int
+    """Attempts in all, the first one included; 1 means never repeated, 0 what the platform's settings say (3)."""
+    cost: _builtins.int
+    """What a call counts against a rate limit; 0 means 1."""
+    audit: _builtins.bool
+    """Every call is logged with who made it, also those that went well."""
     @_builtins.property
     def deadline(self) -> _duration_pb2.Duration:
         """Deadline of a call whose caller sets none, from the moment it is made."""
@@ -80,6 +117,24 @@ class CallPolicy(_message.Message):
     def cache_ttl(self) -> _duration_pb2.Duration:
         """How long a client may reuse an answer; absent means never. Only for reads."""
 
+    @_builtins.property
+    def max_deadline(self) -> _duration_pb2.Duration:
+        """The longest deadline a caller may ask for; longer ones are cut down. Absent means ten times `deadline`."""
+
+    @_builtins.property
+    def hedging(self) -> Global___CallPolicy.Hedging:
+        """A second attempt beside a slow first one; absent means never. Only for reads, and not for streams of requests."""
+
+    @_builtins.property
+    def stale_if_error(self) -> _duration_pb2.Duration:
+        """How long after `cache_ttl` an answer may still be given where the server cannot be had: it is
+        marked as stale, with its age. Absent means never. Only with `cache_ttl`.
+        """
+
+    @_builtins.property
+    def invalidated_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Topics whose events make kept answers of the event's tenant void at once. Only with `cache_ttl`."""
+
     def __init__(
         self,
         *,
@@ -87,10 +142,17 @@ class CallPolicy(_message.Message):
         access: Global___CallPolicy.Access.ValueType = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         cache_ttl: _duration_pb2.Duration | None = ...,
+        max_deadline: _duration_pb2.Duration | None = ...,
+        max_attempts: _builtins.int = ...,
+        hedging: Global___CallPolicy.Hedging | None = ...,
+        stale_if_error: _duration_pb2.Duration | None = ...,
+        invalidated_by: _abc.Iterable[_builtins.str] | None = ...,
+        cost: _builtins.int = ...,
+        audit: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "deadline", b"deadline"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "deadline", b"deadline", "hedging", b"hedging", "max_deadline", b"max_deadline", "stale_if_error", b"stale_if_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "cache_ttl", b"cache_ttl", "deadline", b"deadline", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "audit", b"audit", "cache_ttl", b"cache_ttl", "cost", b"cost", "deadline", b"deadline", "hedging", b"hedging", "invalidated_by", b"invalidated_by", "max_attempts", b"max_attempts", "max_deadline", b"max_deadline", "scopes", b"scopes", "stale_if_error", b"stale_if_error"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

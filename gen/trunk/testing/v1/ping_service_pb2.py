@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from trunk.policy.v1 import policy_pb2 as trunk_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#trunk/testing/v1/ping_service.proto\x12\x10trunk.testing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1ctrunk/policy/v1/policy.proto\"\x8c\x01\n\tBehaviour\x12#\n\tfail_with\x18\x01 \x03(\x05\x42\x10\xbaH\r\x92\x01\n\x10\x10\"\x06\x1a\x04\x18\x10(\x00\x12\x1d\n\x0b\x61ttempt_key\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\x08sleep_ms\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xe0\xd4\x03(\x00\x12\x1c\n\nraise_text\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"V\n\x0bPingRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"D\n\x0cPingResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x14\n\x0cremaining_ms\x18\x03 \x01(\x03\"\x93\x01\n\x0fPingManyRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\x12\x1b\n\nfail_after\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"A\n\x10PingManyResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"Y\n\x0ePingAllRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"2\n\x0fPingAllResponse\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"Z\n\x0fPingChatRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"2\n\x10PingChatResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"L\n\nAddRequest\x12\x0e\n\x06\x61mount\x18\x01 \x01(\x03\x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"\x1c\n\x0b\x41\x64\x64Response\x12\r\n\x05value\x18\x01 \x01(\x03\"\r\n\x0bReadRequest\"\x1d\n\x0cReadResponse\x12\r\n\x05value\x18\x01 \x01(\x03\"\x0e\n\x0cResetRequest\"\x0f\n\rResetResponse\"\x13\n\x11MakeSecretRequest\")\n\x12MakeSecretResponse\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x32\x8e\x03\n\x0bPingService\x12T\n\x04Ping\x12\x1d.trunk.testing.v1.PingRequest\x1a\x1e.trunk.testing.v1.PingResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x12\x62\n\x08PingMany\x12!.trunk.testing.v1.PingManyRequest\x1a\".trunk.testing.v1.PingManyResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x30\x01\x12_\n\x07PingAll\x12 .trunk.testing.v1.PingAllRequest\x1a!.trunk.testing.v1.PingAllResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01(\x01\x12\x64\n\x08PingChat\x12!.trunk.testing.v1.PingChatRequest\x1a\".trunk.testing.v1.PingChatResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01(\x01\x30\x01\x32\x85\x03\n\rEffectService\x12Q\n\x03\x41\x64\x64\x12\x1c.trunk.testing.v1.AddRequest\x1a\x1d.trunk.testing.v1.AddResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x02\x12`\n\x04Read\x12\x1d.trunk.testing.v1.ReadRequest\x1a\x1e.trunk.testing.v1.ReadResponse\"\x19\x90\x02\x01\x92\xb8\x18\x12\n\x02\x08\x05\x10\x03\x1a\nbench.read\x12W\n\x05Reset\x12\x1e.trunk.testing.v1.ResetRequest\x1a\x1f.trunk.testing.v1.ResetResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x04\x12\x66\n\nMakeSecret\x12#.trunk.testing.v1.MakeSecretRequest\x1a$.trunk.testing.v1.MakeSecretResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#trunk/testing/v1/ping_service.proto\x12\x10trunk.testing.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1ctrunk/policy/v1/policy.proto\"\x8c\x01\n\tBehaviour\x12#\n\tfail_with\x18\x01 \x03(\x05\x42\x10\xbaH\r\x92\x01\n\x10\x10\"\x06\x1a\x04\x18\x10(\x00\x12\x1d\n\x0b\x61ttempt_key\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1d\n\x08sleep_ms\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xe0\xd4\x03(\x00\x12\x1c\n\nraise_text\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"V\n\x0bPingRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"D\n\x0cPingResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x14\n\x0cremaining_ms\x18\x03 \x01(\x03\"\x93\x01\n\x0fPingManyRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\x12\x1b\n\nfail_after\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"A\n\x10PingManyResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x05\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"Y\n\x0ePingAllRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"2\n\x0fPingAllResponse\x12\x0e\n\x06values\x18\x01 \x03(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"Z\n\x0fPingChatRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"2\n\x10PingChatResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"L\n\nAddRequest\x12\x0e\n\x06\x61mount\x18\x01 \x01(\x03\x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"\x1c\n\x0b\x41\x64\x64Response\x12\r\n\x05value\x18\x01 \x01(\x03\"\r\n\x0bReadRequest\"\x1d\n\x0cReadResponse\x12\r\n\x05value\x18\x01 \x01(\x03\"\x0e\n\x0cResetRequest\"\x0f\n\rResetResponse\"\x13\n\x11MakeSecretRequest\")\n\x12MakeSecretResponse\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\"X\n\rHedgedRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"0\n\x0eHedgedResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"x\n\x11HedgedManyRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\x12\x1a\n\x05\x63ount\x18\x03 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xa0\x8d\x06(\x00\"C\n\x12HedgedManyResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\r\n\x05index\x18\x03 \x01(\x05\"X\n\rCachedRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"@\n\x0e\x43\x61\x63hedResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x0e\n\x06serial\x18\x03 \x01(\x03\"V\n\x0bOnceRequest\x12\x17\n\x05value\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12.\n\tbehaviour\x18\x02 \x01(\x0b\x32\x1b.trunk.testing.v1.Behaviour\"D\n\x0cOnceResponse\x12\r\n\x05value\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x14\n\x0cremaining_ms\x18\x03 \x01(\x03\x32\x8e\x03\n\x0bPingService\x12T\n\x04Ping\x12\x1d.trunk.testing.v1.PingRequest\x1a\x1e.trunk.testing.v1.PingResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x12\x62\n\x08PingMany\x12!.trunk.testing.v1.PingManyRequest\x1a\".trunk.testing.v1.PingManyResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x30\x01\x12_\n\x07PingAll\x12 .trunk.testing.v1.PingAllRequest\x1a!.trunk.testing.v1.PingAllResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01(\x01\x12\x64\n\x08PingChat\x12!.trunk.testing.v1.PingChatRequest\x1a\".trunk.testing.v1.PingChatResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01(\x01\x30\x01\x32\x85\x03\n\rEffectService\x12Q\n\x03\x41\x64\x64\x12\x1c.trunk.testing.v1.AddRequest\x1a\x1d.trunk.testing.v1.AddResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x02\x12`\n\x04Read\x12\x1d.trunk.testing.v1.ReadRequest\x1a\x1e.trunk.testing.v1.ReadResponse\"\x19\x90\x02\x01\x92\xb8\x18\x12\n\x02\x08\x05\x10\x03\x1a\nbench.read\x12W\n\x05Reset\x12\x1e.trunk.testing.v1.ResetRequest\x1a\x1f.trunk.testing.v1.ResetResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x04\x12\x66\n\nMakeSecret\x12#.trunk.testing.v1.MakeSecretRequest\x1a$.trunk.testing.v1.MakeSecretResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x02\x32\xba\x03\n\rPolicyService\x12\x63\n\x06Hedged\x12\x1f.trunk.testing.v1.HedgedRequest\x1a .trunk.testing.v1.HedgedResponse\"\x16\x90\x02\x01\x92\xb8\x18\x0f\n\x02\x08\x05\x10\x01:\x07\n\x05\x10\x80\xe1\xeb\x17\x12q\n\nHedgedMany\x12#.trunk.testing.v1.HedgedManyRequest\x1a$.trunk.testing.v1.HedgedManyResponse\"\x16\x90\x02\x01\x92\xb8\x18\x0f\n\x02\x08\x05\x10\x01:\x07\n\x05\x10\x80\xe1\xeb\x17\x30\x01\x12q\n\x06\x43\x61\x63hed\x12\x1f.trunk.testing.v1.CachedRequest\x1a .trunk.testing.v1.CachedResponse\"$\x90\x02\x01\x92\xb8\x18\x1d\n\x02\x08\x05\x10\x01\"\x02\x08\x05\x42\x02\x08<J\rbench_changed\x12^\n\x04Once\x12\x1d.trunk.testing.v1.OnceRequest\x1a\x1e.trunk.testing.v1.OnceResponse\"\x17\x90\x02\x01\x92\xb8\x18\x10\n\x02\x08\x01\x10\x01*\x02\x08\x02\x30\x01P\x05X\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,6 +55,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PINGCHATREQUEST'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_MAKESECRETRESPONSE'].fields_by_name['secret']._loaded_options = None
   _globals['_MAKESECRETRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_HEDGEDREQUEST'].fields_by_name['value']._loaded_options = None
+  _globals['_HEDGEDREQUEST'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_HEDGEDMANYREQUEST'].fields_by_name['value']._loaded_options = None
+  _globals['_HEDGEDMANYREQUEST'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_HEDGEDMANYREQUEST'].fields_by_name['count']._loaded_options = None
+  _globals['_HEDGEDMANYREQUEST'].fields_by_name['count']._serialized_options = b'\272H\010\032\006\030\240\215\006(\000'
+  _globals['_CACHEDREQUEST'].fields_by_name['value']._loaded_options = None
+  _globals['_CACHEDREQUEST'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\200 '
+  _globals['_ONCEREQUEST'].fields_by_name['value']._loaded_options = None
+  _globals['_ONCEREQUEST'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\200 '
   _globals['_PINGSERVICE'].methods_by_name['Ping']._loaded_options = None
   _globals['_PINGSERVICE'].methods_by_name['Ping']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\005\020\001'
   _globals['_PINGSERVICE'].methods_by_name['PingMany']._loaded_options = None
@@ -71,6 +81,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EFFECTSERVICE'].methods_by_name['Reset']._serialized_options = b'\220\002\002\222\270\030\006\n\002\010\005\020\004'
   _globals['_EFFECTSERVICE'].methods_by_name['MakeSecret']._loaded_options = None
   _globals['_EFFECTSERVICE'].methods_by_name['MakeSecret']._serialized_options = b'\220\002\002\222\270\030\006\n\002\010\005\020\002'
+  _globals['_POLICYSERVICE'].methods_by_name['Hedged']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['Hedged']._serialized_options = b'\220\002\001\222\270\030\017\n\002\010\005\020\001:\007\n\005\020\200\341\353\027'
+  _globals['_POLICYSERVICE'].methods_by_name['HedgedMany']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['HedgedMany']._serialized_options = b'\220\002\001\222\270\030\017\n\002\010\005\020\001:\007\n\005\020\200\341\353\027'
+  _globals['_POLICYSERVICE'].methods_by_name['Cached']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['Cached']._serialized_options = b'\220\002\001\222\270\030\035\n\002\010\005\020\001\"\002\010\005B\002\010<J\rbench_changed'
+  _globals['_POLICYSERVICE'].methods_by_name['Once']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['Once']._serialized_options = b'\220\002\001\222\270\030\020\n\002\010\001\020\001*\002\010\0020\001P\005X\001'
   _globals['_BEHAVIOUR']._serialized_start=117
   _globals['_BEHAVIOUR']._serialized_end=257
   _globals['_PINGREQUEST']._serialized_start=259
@@ -105,8 +123,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MAKESECRETREQUEST']._serialized_end=1127
   _globals['_MAKESECRETRESPONSE']._serialized_start=1129
   _globals['_MAKESECRETRESPONSE']._serialized_end=1170
-  _globals['_PINGSERVICE']._serialized_start=1173
-  _globals['_PINGSERVICE']._serialized_end=1571
-  _globals['_EFFECTSERVICE']._serialized_start=1574
-  _globals['_EFFECTSERVICE']._serialized_end=1963
+  _globals['_HEDGEDREQUEST']._serialized_start=1172
+  _globals['_HEDGEDREQUEST']._serialized_end=1260
+  _globals['_HEDGEDRESPONSE']._serialized_start=1262
+  _globals['_HEDGEDRESPONSE']._serialized_end=1310
+  _globals['_HEDGEDMANYREQUEST']._serialized_start=1312
+  _globals['_HEDGEDMANYREQUEST']._serialized_end=1432
+  _globals['_HEDGEDMANYRESPONSE']._serialized_start=1434
+  _globals['_HEDGEDMANYRESPONSE']._serialized_end=1501
+  _globals['_CACHEDREQUEST']._serialized_start=1503
+  _globals['_CACHEDREQUEST']._serialized_end=1591
+  _globals['_CACHEDRESPONSE']._serialized_start=1593
+  _globals['_CACHEDRESPONSE']._serialized_end=1657
+  _globals['_ONCEREQUEST']._serialized_start=1659
+  _globals['_ONCEREQUEST']._serialized_end=1745
+  _globals['_ONCERESPONSE']._serialized_start=1747
+  _globals['_ONCERESPONSE']._serialized_end=1815
+  _globals['_PINGSERVICE']._serialized_start=1818
+  _globals['_PINGSERVICE']._serialized_end=2216
+  _globals['_EFFECTSERVICE']._serialized_start=2219
+  _globals['_EFFECTSERVICE']._serialized_end=2608
+  _globals['_POLICYSERVICE']._serialized_start=2611
+  _globals['_POLICYSERVICE']._serialized_end=3053
 # @@protoc_insertion_point(module_scope)

@@ -449,3 +449,235 @@ class MakeSecretResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MakeSecretResponse: _TypeAlias = MakeSecretResponse  # noqa: Y015
+
+@_typing.final
+class HedgedRequest(_message.Message):
+    """Request of PolicyService.Hedged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Given back."""
+    @_builtins.property
+    def behaviour(self) -> Global___Behaviour:
+        """What the call should do."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        behaviour: Global___Behaviour | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HedgedRequest: _TypeAlias = HedgedRequest  # noqa: Y015
+
+@_typing.final
+class HedgedResponse(_message.Message):
+    """Response of PolicyService.Hedged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The request's value."""
+    attempt: _builtins.int
+    """Which attempt of its `attempt_key` this was, from 1; 0 without a key."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HedgedResponse: _TypeAlias = HedgedResponse  # noqa: Y015
+
+@_typing.final
+class HedgedManyRequest(_message.Message):
+    """Request of PolicyService.HedgedMany."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Given back."""
+    count: _builtins.int
+    """How many answers."""
+    @_builtins.property
+    def behaviour(self) -> Global___Behaviour:
+        """What the call should do."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        behaviour: Global___Behaviour | None = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour", "count", b"count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HedgedManyRequest: _TypeAlias = HedgedManyRequest  # noqa: Y015
+
+@_typing.final
+class HedgedManyResponse(_message.Message):
+    """Response of PolicyService.HedgedMany."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The request's value."""
+    attempt: _builtins.int
+    """Which attempt of its `attempt_key` this was, from 1; 0 without a key."""
+    index: _builtins.int
+    """Position of this answer, from 0."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "index", b"index", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HedgedManyResponse: _TypeAlias = HedgedManyResponse  # noqa: Y015
+
+@_typing.final
+class CachedRequest(_message.Message):
+    """Request of PolicyService.Cached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Given back."""
+    @_builtins.property
+    def behaviour(self) -> Global___Behaviour:
+        """What the call should do."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        behaviour: Global___Behaviour | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CachedRequest: _TypeAlias = CachedRequest  # noqa: Y015
+
+@_typing.final
+class CachedResponse(_message.Message):
+    """Response of PolicyService.Cached."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    SERIAL_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The request's value."""
+    attempt: _builtins.int
+    """Which attempt of its `attempt_key` this was, from 1; 0 without a key."""
+    serial: _builtins.int
+    """How many calls have reached the server."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        serial: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "serial", b"serial", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CachedResponse: _TypeAlias = CachedResponse  # noqa: Y015
+
+@_typing.final
+class OnceRequest(_message.Message):
+    """Request of PolicyService.Once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    BEHAVIOUR_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Given back."""
+    @_builtins.property
+    def behaviour(self) -> Global___Behaviour:
+        """What the call should do."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        behaviour: Global___Behaviour | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behaviour", b"behaviour", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OnceRequest: _TypeAlias = OnceRequest  # noqa: Y015
+
+@_typing.final
+class OnceResponse(_message.Message):
+    """Response of PolicyService.Once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    REMAINING_MS_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The request's value."""
+    attempt: _builtins.int
+    """Which attempt of its `attempt_key` this was, from 1; 0 without a key."""
+    remaining_ms: _builtins.int
+    """Milliseconds that were left of the deadline when the handler began; -1 without one."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        attempt: _builtins.int = ...,
+        remaining_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "remaining_ms", b"remaining_ms", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OnceResponse: _TypeAlias = OnceResponse  # noqa: Y015

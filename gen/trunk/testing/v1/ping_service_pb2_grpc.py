@@ -456,3 +456,220 @@ class EffectService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class PolicyServiceStub:
+    """Reads and changes whose contract declares what few need: hedging, a cache, one attempt, a cost.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.Hedged = channel.unary_unary(
+                '/trunk.testing.v1.PolicyService/Hedged',
+                request_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedRequest.SerializeToString,
+                response_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedResponse.FromString,
+                _registered_method=True)
+        self.HedgedMany = channel.unary_stream(
+                '/trunk.testing.v1.PolicyService/HedgedMany',
+                request_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedManyRequest.SerializeToString,
+                response_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedManyResponse.FromString,
+                _registered_method=True)
+        self.Cached = channel.unary_unary(
+                '/trunk.testing.v1.PolicyService/Cached',
+                request_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.CachedRequest.SerializeToString,
+                response_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.CachedResponse.FromString,
+                _registered_method=True)
+        self.Once = channel.unary_unary(
+                '/trunk.testing.v1.PolicyService/Once',
+                request_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.OnceRequest.SerializeToString,
+                response_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.OnceResponse.FromString,
+                _registered_method=True)
+
+
+class PolicyServiceServicer:
+    """Reads and changes whose contract declares what few need: hedging, a cache, one attempt, a cost.
+    """
+
+    def Hedged(self, request, context):
+        """Answers once; a slow answer is hedged.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HedgedMany(self, request, context):
+        """Answers `count` times; a slow first answer is hedged.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cached(self, request, context):
+        """Answers with a number that grows with every call that reaches the server; answers are kept for 5 s,
+        and for 60 s more where the server cannot be had.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Once(self, request, context):
+        """Answers once, is never repeated, costs five, is audited, and takes no deadline beyond 2 s.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PolicyServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'Hedged': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hedged,
+                    request_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedRequest.FromString,
+                    response_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedResponse.SerializeToString,
+            ),
+            'HedgedMany': grpc.unary_stream_rpc_method_handler(
+                    servicer.HedgedMany,
+                    request_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedManyRequest.FromString,
+                    response_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedManyResponse.SerializeToString,
+            ),
+            'Cached': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cached,
+                    request_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.CachedRequest.FromString,
+                    response_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.CachedResponse.SerializeToString,
+            ),
+            'Once': grpc.unary_unary_rpc_method_handler(
+                    servicer.Once,
+                    request_deserializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.OnceRequest.FromString,
+                    response_serializer=trunk_dot_testing_dot_v1_dot_ping__service__pb2.OnceResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'trunk.testing.v1.PolicyService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('trunk.testing.v1.PolicyService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PolicyService:
+    """Reads and changes whose contract declares what few need: hedging, a cache, one attempt, a cost.
+    """
+
+    @staticmethod
+    def Hedged(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunk.testing.v1.PolicyService/Hedged',
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedRequest.SerializeToString,
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HedgedMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/trunk.testing.v1.PolicyService/HedgedMany',
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedManyRequest.SerializeToString,
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.HedgedManyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cached(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunk.testing.v1.PolicyService/Cached',
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.CachedRequest.SerializeToString,
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.CachedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Once(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunk.testing.v1.PolicyService/Once',
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.OnceRequest.SerializeToString,
+            trunk_dot_testing_dot_v1_dot_ping__service__pb2.OnceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

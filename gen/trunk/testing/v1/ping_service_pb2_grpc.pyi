@@ -234,3 +234,109 @@ class EffectServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_EffectServiceServicer_to_server(servicer: EffectServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class PolicyServiceStub:
+    """Reads and changes whose contract declares what few need: hedging, a cache, one attempt, a cost."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
+    Hedged: _grpc.UnaryUnaryMultiCallable[_ping_service_pb2.HedgedRequest, _ping_service_pb2.HedgedResponse]
+    """Answers once; a slow answer is hedged.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+    HedgedMany: _grpc.UnaryStreamMultiCallable[_ping_service_pb2.HedgedManyRequest, _ping_service_pb2.HedgedManyResponse]
+    """Answers `count` times; a slow first answer is hedged.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+    Cached: _grpc.UnaryUnaryMultiCallable[_ping_service_pb2.CachedRequest, _ping_service_pb2.CachedResponse]
+    """Answers with a number that grows with every call that reaches the server; answers are kept for 5 s,
+    and for 60 s more where the server cannot be had.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+    Once: _grpc.UnaryUnaryMultiCallable[_ping_service_pb2.OnceRequest, _ping_service_pb2.OnceResponse]
+    """Answers once, is never repeated, costs five, is audited, and takes no deadline beyond 2 s.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+
+@_typing.type_check_only
+class PolicyServiceAsyncStub(PolicyServiceStub):
+    """Reads and changes whose contract declares what few need: hedging, a cache, one attempt, a cost."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    Hedged: _aio.UnaryUnaryMultiCallable[_ping_service_pb2.HedgedRequest, _ping_service_pb2.HedgedResponse]  # type: ignore[assignment]
+    """Answers once; a slow answer is hedged.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+    HedgedMany: _aio.UnaryStreamMultiCallable[_ping_service_pb2.HedgedManyRequest, _ping_service_pb2.HedgedManyResponse]  # type: ignore[assignment]
+    """Answers `count` times; a slow first answer is hedged.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+    Cached: _aio.UnaryUnaryMultiCallable[_ping_service_pb2.CachedRequest, _ping_service_pb2.CachedResponse]  # type: ignore[assignment]
+    """Answers with a number that grows with every call that reaches the server; answers are kept for 5 s,
+    and for 60 s more where the server cannot be had.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+    Once: _aio.UnaryUnaryMultiCallable[_ping_service_pb2.OnceRequest, _ping_service_pb2.OnceResponse]  # type: ignore[assignment]
+    """Answers once, is never repeated, costs five, is audited, and takes no deadline beyond 2 s.
+
+    Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+    """
+
+class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Reads and changes whose contract declares what few need: hedging, a cache, one attempt, a cost."""
+
+    @_abc_1.abstractmethod
+    def Hedged(
+        self,
+        request: _ping_service_pb2.HedgedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ping_service_pb2.HedgedResponse, _abc.Awaitable[_ping_service_pb2.HedgedResponse]]:
+        """Answers once; a slow answer is hedged.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+
+    @_abc_1.abstractmethod
+    def HedgedMany(
+        self,
+        request: _ping_service_pb2.HedgedManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ping_service_pb2.HedgedManyResponse], _abc.AsyncIterator[_ping_service_pb2.HedgedManyResponse]]:
+        """Answers `count` times; a slow first answer is hedged.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+
+    @_abc_1.abstractmethod
+    def Cached(
+        self,
+        request: _ping_service_pb2.CachedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ping_service_pb2.CachedResponse, _abc.Awaitable[_ping_service_pb2.CachedResponse]]:
+        """Answers with a number that grows with every call that reaches the server; answers are kept for 5 s,
+        and for 60 s more where the server cannot be had.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+
+    @_abc_1.abstractmethod
+    def Once(
+        self,
+        request: _ping_service_pb2.OnceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ping_service_pb2.OnceResponse, _abc.Awaitable[_ping_service_pb2.OnceResponse]]:
+        """Answers once, is never repeated, costs five, is audited, and takes no deadline beyond 2 s.
+
+        Errors: the code in `fail_with` for the attempt, reason AS_ASKED.
+        """
+
+def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
