@@ -6,7 +6,7 @@ the deadline, the caller, the tenant and the request id.
 
 from __future__ import annotations
 
-import uuid
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from trunkline.errors import platform_error
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import ServiceError, platform_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +60,23 @@ class IdempotencyContext:
     """Serialized answer, as stored; set by the unit of work after its commit."""
 
 
+def new_request_id() -> str:
+    """A request id nobody else has: 32 hex digits, so that it can be a trace id too. No secret, so plain dice do."""
+    return f"{random.getrandbits(128):032x}"
+
+
 @dataclass(slots=True)
 class InboundCall:
     """One call while it is served."""
 
     method: str
     """Full path of the rpc, `/pos.item.v1.ItemService/GetItem`; a name of ours for jobs."""
-    request_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    request_id: str = field(default_factory=new_request_id)
     """One id for everything that follows from one request."""
     deadline: float | None = None
     """Instant (clock.monotonic) until which the answer is of use; None for jobs."""
+    clock: Clock = SYSTEM_CLOCK
+    """What its deadline is told by."""
     sender: Principal | None = None
     """Who sent the call: the token in `authorization`."""
     caller: Principal | None = None
@@ -77,6 +85,10 @@ class InboundCall:
     """Tenant the call belongs to; empty where it belongs to none."""
     idempotency: IdempotencyContext | None = None
     """Set for a mutating call that carries a key."""
+    failure: ServiceError | None = None
+    """What its handler has ended it with, though it may still run: nothing it begins from then on is done."""
+    trace: str = ""
+    """W3C `traceparent` that its own calls continue; empty outside a trace."""
 
     @property
     def principal(self) -> Principal | None:

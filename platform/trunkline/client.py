@@ -15,8 +15,10 @@ from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 
 from trunkline.auth.credential import Credential, FileCredential
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.interceptors import client_policies as policies
-from trunkline.interceptors.client_interceptors import ClientChain, Maker
+from trunkline.interceptors import client_cache, client_policies, client_retry, client_telemetry
+from trunkline.interceptors.client_chain import ClientChain
+from trunkline.interceptors.client_surface import StreamStream, StreamUnary, UnaryStream, UnaryUnary
+from trunkline.interceptors.peer import Maker, Peer
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.retry import RetryPolicy
 from trunkline.registry.system import running_target
@@ -24,12 +26,13 @@ from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.settings import PlatformSettings, environment, load
 
 CLIENT_ORDER: tuple[Maker, ...] = (
-    policies.telemetry,  # outermost: sees the final outcome, and names the request for everything below
-    policies.deadline,  # one deadline and one key for all attempts
-    policies.cache,  # an answer from memory spends no attempt
-    policies.retry,  # attempts share the deadline and the budget
-    policies.breaker,  # inside retry: it counts attempts, and its own refusal is not retried
-    policies.credentials,  # innermost: a fresh token on every attempt
+    client_telemetry.telemetry,  # outermost: sees the final outcome, and names the request for everything below
+    client_policies.deadline,  # one deadline and one key for all attempts
+    client_cache.cache,  # an answer from memory spends no attempt
+    client_retry.retry,  # attempts, hedges among them, share the deadline and the budget
+    client_telemetry.attempts,  # inside retry: each attempt is counted for itself
+    client_policies.breaker,  # inside retry: it counts attempts, and its own refusal is not retried
+    client_policies.credentials,  # innermost: a fresh token on every attempt
 )
 """The client chain, outermost first."""
 
@@ -45,7 +48,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 """Channel options, the same for every peer."""
 
-_shared: dict[tuple[asyncio.AbstractEventLoop, str, int], _Shared] = {}
+_shared: dict[tuple[asyncio.AbstractEventLoop, str, int, tuple[Maker, ...]], _Shared] = {}
 _credentials: dict[Path, FileCredential] = {}
 
 
@@ -54,7 +57,7 @@ class _Shared:
     """One channel per target, credential and event loop, held by several users; the last one closes it."""
 
     channel: grpc.aio.Channel
-    peer: policies.Peer
+    chain: ClientChain
     users: int = 0
 
 
@@ -66,9 +69,9 @@ class PeerChannel(grpc.aio.Channel):
         self._release = release
 
     @property
-    def peer(self) -> policies.Peer:
-        """What this process knows of the target: breakers, retry budget, cached answers."""
-        return self._shared.peer
+    def peer(self) -> Peer:
+        """What this process knows of the target: breakers, retry budget, kept answers."""
+        return self._shared.chain.peer
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,21 +96,21 @@ class PeerChannel(grpc.aio.Channel):
         """Returns when the channel is connected."""
         await self._shared.channel.channel_ready()
 
-    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
-        """As grpc.aio.Channel."""
-        return self._shared.channel.unary_unary(*args, **kwargs)
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> UnaryUnary:
+        """As grpc.aio.Channel, with the chain."""
+        return UnaryUnary(self._shared.chain, method, self._shared.channel.unary_unary(method, *args, **kwargs))
 
-    def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
-        """As grpc.aio.Channel."""
-        return self._shared.channel.unary_stream(*args, **kwargs)
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> UnaryStream:
+        """As grpc.aio.Channel, with the chain."""
+        return UnaryStream(self._shared.chain, method, self._shared.channel.unary_stream(method, *args, **kwargs))
 
-    def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        """As grpc.aio.Channel."""
-        return self._shared.channel.stream_unary(*args, **kwargs)
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> StreamUnary:
+        """As grpc.aio.Channel, with the chain."""
+        return StreamUnary(self._shared.chain, method, self._shared.channel.stream_unary(method, *args, **kwargs))
 
-    def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
-        """As grpc.aio.Channel."""
-        return self._shared.channel.stream_stream(*args, **kwargs)
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> StreamStream:
+        """As grpc.aio.Channel, with the chain."""
+        return StreamStream(self._shared.chain, method, self._shared.channel.stream_stream(method, *args, **kwargs))
 
 
 def connect(
@@ -117,6 +120,7 @@ def connect(
     target: str | None = None,
     settings: PlatformSettings | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    order: tuple[Maker, ...] = CLIENT_ORDER,
 ) -> PeerChannel:
     """A channel to a service, to be given to its generated stub.
 
@@ -129,6 +133,7 @@ def connect(
         target: a gRPC target, to be used instead of looking for the name.
         settings: by default those of the environment.
         clock: time of deadlines and breakers.
+        order: links of the chain, outermost first; another one than CLIENT_ORDER is for tests and measurements.
 
     Raises:
         UnknownTarget: nothing says where the service is.
@@ -136,10 +141,10 @@ def connect(
     settings = settings or platform_settings()
     target = target or find_target(name, settings)
     credential = credential or process_credential(settings)
-    key = (asyncio.get_running_loop(), target, id(credential))
+    key = (asyncio.get_running_loop(), target, id(credential), order)
     shared = _shared.get(key)
     if shared is None:
-        shared = _shared[key] = _open(name, target, credential, settings, clock)
+        shared = _shared[key] = _open(name, target, credential, settings, clock, order)
     shared.users += 1
     held = True
 
@@ -154,8 +159,15 @@ def connect(
     return PeerChannel(shared, release)
 
 
-def _open(name: str, target: str, credential: Credential | None, settings: PlatformSettings, clock: Clock) -> _Shared:
-    peer = policies.Peer(
+def _open(
+    name: str,
+    target: str,
+    credential: Credential | None,
+    settings: PlatformSettings,
+    clock: Clock,
+    order: tuple[Maker, ...],
+) -> _Shared:
+    peer = Peer(
         name=name,
         clock=clock,
         credential=credential,
@@ -166,9 +178,9 @@ def _open(name: str, target: str, credential: Credential | None, settings: Platf
         ),
         budget=RetryBudget(ratio=settings.retry_budget_ratio),
         breaker_settings=settings.breaker_settings(),
+        target=target,
     )
-    interceptors = ClientChain(peer, CLIENT_ORDER).interceptors()
-    return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS, interceptors=interceptors), peer)
+    return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS), ClientChain(peer, order))
 
 
 @cache

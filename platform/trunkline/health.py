@@ -36,7 +36,7 @@ class Health:
         self._draining = False
         self._last: dict[str, bool] = {}
 
-    def register(self, server: grpc.aio.Server) -> None:
+    def register(self, server: Any) -> None:
         """Adds the health service to a server."""
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import grpc
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 
-def enable(names: Iterable[str], server: grpc.aio.Server) -> None:
-    """Adds reflection of these gRPC services to a server."""
+def enable(names: Iterable[str], server: Any) -> None:
+    """Adds reflection of these gRPC services to a server, or to what stands for one in `add_…_to_server`."""
     pool: Any = _Pool(descriptor_pool.Default())
-    reflection.enable_server_reflection(names, server, pool)
+    # Not enable_server_reflection: it looks at the server's class to choose between this servicer and a blocking one.
+    add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+    add(reflection.aio.ReflectionServicer(names, pool=pool), server)
 
 
 class _Pool:

@@ -16,14 +16,16 @@ import structlog
 from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.health import Check, Health
-from trunkline.interceptors import identity, server_policies, validation
+from trunkline.interceptors import identity, server_policies, server_telemetry, validation
 from trunkline.interceptors.host import Answers, Host, Maker, Verifier
-from trunkline.interceptors.server_interceptor import ServerChain
+from trunkline.interceptors.idempotency import idempotency
+from trunkline.interceptors.server_chain import ServerChain
 from trunkline.method import methods_of
 from trunkline.settings import PlatformSettings
+from trunkline.shield import shielded_work_ends
 
 SERVER_ORDER: tuple[Maker, ...] = (
-    server_policies.telemetry,  # outermost: it must see the final status, rejections included
+    server_telemetry.telemetry,  # outermost: it must see the final status, rejections included
     server_policies.errors,  # everything below may raise ServiceError
     server_policies.deadline,  # refuse hopeless work before spending anything on it
     server_policies.concurrency,  # shed load before the costlier checks
@@ -31,7 +33,7 @@ SERVER_ORDER: tuple[Maker, ...] = (
     identity.authorization,  # may they: so far only headers were looked at, the message is not read yet
     server_policies.rate_limit,  # per tenant, so after authentication
     validation.validation,  # reads and decodes: the handler sees only well-formed requests
-    server_policies.idempotency,  # innermost: replay the stored answer of a repeated key
+    idempotency,  # innermost: replay the stored answer of a repeated key
 )
 """The server chain, outermost first."""
 
@@ -93,7 +95,13 @@ class Server:
     """What it says of itself, once it serves."""
 
     def __init__(
-        self, services: Sequence[Service], settings: PlatformSettings, *, port: int = 0, clock: Clock = SYSTEM_CLOCK
+        self,
+        services: Sequence[Service],
+        settings: PlatformSettings,
+        *,
+        port: int = 0,
+        clock: Clock = SYSTEM_CLOCK,
+        order: tuple[Maker, ...] = SERVER_ORDER,
     ) -> None:
         self.port = 0
         """Port it serves on."""
@@ -105,6 +113,7 @@ class Server:
         self._settings = settings
         self._clock = clock
         self._wanted_port = port
+        self._order = order
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._drain_lock = asyncio.Lock()
@@ -126,13 +135,14 @@ class Server:
         names = services_of(self._services)
         hosts = {name: self._host(service) for service in self._services for name in names_of(service)}
         self.health = Health(names, gates(self._services), dependencies(self._services))
-        self._server = grpc.aio.server(interceptors=[ServerChain(hosts, SERVER_ORDER)], options=OPTIONS)
+        chain = ServerChain(hosts, self._order)
         for service in self._services:
             for servicer in service.servicers:
-                _register(servicer, self._server)
-        self.health.register(self._server)
+                _register(servicer, chain)
+        self.health.register(chain)
         if self._settings.profile == "development":
-            reflection.enable([*names, *self.health.service_names], self._server)
+            reflection.enable([*names, *self.health.service_names], chain)
+        self._server = grpc.aio.server(handlers=[chain], options=OPTIONS)
         address = f"{self._settings.listen_host}:{self._wanted_port}"
         try:
             self.port = self._server.add_insecure_port(address)
@@ -155,6 +165,7 @@ class Server:
             await asyncio.sleep(self._settings.drain_wait_s)
             self.health.end_watches()
             await self._server.stop(self._settings.drain_s)
+            await shielded_work_ends(self._settings.drain_s)
             await self._close()
             _log.info("stopped")
 
@@ -230,10 +241,10 @@ def _contract(servicer: object) -> tuple[str, type]:
     raise TypeError(f"{type(servicer).__name__} is no generated servicer: it must inherit from <Service>Servicer")
 
 
-def _register(servicer: object, server: grpc.aio.Server) -> None:
+def _register(servicer: object, chain: ServerChain) -> None:
     _, base = _contract(servicer)
     add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server")
-    add(servicer, server)
+    add(servicer, chain)
 
 
 async def serve(

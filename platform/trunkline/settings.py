@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import Field, PlainValidator, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from trunkline import overrides
+from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 
 Profile = Literal["development", "test", "production"]
@@ -21,6 +24,28 @@ UNTOLD = frozenset({"REDIS_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 """What an address of Redis starts with."""
+
+
+def _calls(given: object) -> CallOverrides:
+    if isinstance(given, CallOverrides):
+        return given
+    try:
+        found = json.loads(given, object_pairs_hook=_once) if isinstance(given, str) else given
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{overrides.VARIABLE} is no JSON: {error}") from None
+    if not isinstance(found, Mapping):
+        # Not a TypeError: pydantic collects this one.
+        raise ValueError(f'{overrides.VARIABLE} is no JSON object: give {{"item": {{"deadline_s": 2}}}}')  # noqa: TRY004
+    return overrides.parse(found)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # JSON lets the last one win, and what the others said would be lost in silence.
+        twice = sorted({name for name, _ in pairs if [one for one, _ in pairs].count(name) > 1})
+        raise ValueError(f"{overrides.VARIABLE} has {', '.join(twice)} more than once: give each key once")
+    return found
 
 
 class PlatformSettings(BaseSettings):
@@ -58,6 +83,8 @@ class PlatformSettings(BaseSettings):
     """Upper bound of the first wait before a repeat, in seconds; it doubles every attempt."""
     retry_backoff_cap_s: float = Field(default=1.0, gt=0, le=60)
     """No wait before a repeat that we choose is longer, in seconds."""
+    calls: Annotated[CallOverrides, NoDecode, PlainValidator(_calls)] = CallOverrides()
+    """What is changed of the contracts' policies, a JSON object by target or method: see trunkline.overrides."""
     breaker: str = Field(default="default", pattern="^(" + "|".join(PRESETS) + ")$")
     """Preset of the circuit breakers: default, three-in-a-minute or five-in-a-minute. The next ones override parts."""
     breaker_consecutive_failures: int | None = Field(default=None, ge=1)
@@ -158,6 +185,8 @@ def _mistakes(settings_class: type[BaseSettings], error: ValidationError) -> lis
         variable = name if name.isupper() else f"{prefix}{name}".upper()
         if one["type"] == "missing":
             found.append(f"{variable} is not set")
+        elif variable == overrides.VARIABLE:
+            found.extend(str(one["ctx"]["error"]).splitlines())
         elif variable in UNTOLD:
             found.append(f"{variable}: {one['msg']}")
         else:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from trunkline.cli import database, events, identity, protos, system
+from trunkline.cli import database, events, explain, identity, protos, service_config, system
 
 CANNOT = 2
 """Exit status where a command cannot do what was asked."""
@@ -20,8 +20,10 @@ app = typer.Typer(
 app.command("ps")(system.ps)
 app.command("token")(identity.token)
 app.add_typer(events.app, name="events")
+app.command("explain")(explain.explain)
 app.command("migrate")(database.migrate)
 app.command("protos")(protos.protos)
+app.command("service-config")(service_config.service_config)
 
 
 def main() -> None:

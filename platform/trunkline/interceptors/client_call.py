@@ -1,10 +1,11 @@
-"""One outgoing call, and the reply of one that streams."""
+"""One outgoing call on its way through the chain, and the reply of one that streams."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
@@ -21,15 +22,17 @@ class ClientCall:
     """One logical call while it is made; its attempts share it."""
 
     method: Method
-    """What the contract says."""
+    """What the contract says, with what settings override."""
     request: Any
-    """The message, or the async iterator of messages."""
-    details: grpc.aio.ClientCallDetails
-    """As grpc.aio gave them; the wire step fills in what the chain decided."""
-    continuation: Callable[..., Awaitable[Any]]
-    """Sends one attempt."""
+    """The message, or the async iterator of messages, or None for one whose requests are written."""
+    send: Callable[..., Any]
+    """grpc's own callable: makes one attempt."""
+    timeout_s: float | None
+    """What the application asks for, in seconds."""
     inbound: InboundCall | None
     """The call whose handler makes this one."""
+    options: dict[str, Any] | None = None
+    """Further arguments for grpc: credentials, wait_for_ready, compression."""
     deadline: float = 0.0
     """Instant (monotonic) by which it must be answered."""
     metadata: Metadata = field(default_factory=list)
@@ -42,18 +45,57 @@ class ClientCall:
     """Attempts made so far."""
     wire: Any = None
     """grpc's own call object of the last attempt; None while nothing of it was sent."""
+    trace: Any = None
+    """The span of this call, where it is sampled."""
+    stale_age_s: float | None = None
+    """Seconds since the answer was fresh, where it stands in for a failure; None for an answer of now."""
+
+    def fork(self) -> Self:
+        """The same call, for an attempt that runs beside others."""
+        twin = copy.copy(self)
+        twin.attempt_metadata, twin.wire = [], None
+        return twin
+
+
+class Sent(grpc.aio.Metadata):
+    """Metadata to be sent, as it is. grpc's own class sorts it by name first, at some cost per header."""
+
+    def __init__(self, items: tuple[tuple[str, str | bytes], ...]) -> None:
+        super().__init__()
+        self._items = items
+
+    def __iter__(self) -> Any:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+Ended = Callable[[ServiceError | None, bool], None]
+"""Told once how a reply ended: its error if there was one, and whether it ran to its end."""
 
 
 class Reply:
-    """A reply that comes after the chain has returned. Policies that must see its end add themselves with on_end."""
+    """A reply that comes after the chain has returned. Links that must see its end add themselves with on_end."""
 
     def __init__(self, wire: Any) -> None:
-        self._wire = wire
-        self._on_end: list[Callable[[ServiceError | None, bool], None]] = []
+        self.wire = wire
+        """grpc's own call object."""
+        self._on_end: list[Ended] = []
 
-    def on_end(self, callback: Callable[[ServiceError | None, bool], None]) -> None:
+    def on_end(self, callback: Ended) -> None:
         """Calls back once, with the error if there was one, and whether the call ran to its end."""
         self._on_end.append(callback)
+
+    def left(self) -> None:
+        """Nobody wants the rest: the call is cancelled, and whoever counts on its end is told."""
+        self.wire.cancel()
+        self._ended(None, complete=False)
+
+    def __del__(self) -> None:
+        # Never awaited, or left in the middle: what its links hold is given back all the same.
+        if self._on_end:
+            self._ended(None, complete=False)
 
     def _ended(self, error: ServiceError | None, *, complete: bool) -> None:
         callbacks, self._on_end = self._on_end, []
@@ -62,24 +104,19 @@ class Reply:
 
 
 class UnaryReply(Reply):
-    """The one message that answers a stream of requests. It is grpc's call, but fails with ServiceError.
+    """The one message that answers a stream of requests.
 
     The chain must not wait for it: the requests may still have to be written.
     """
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._wire, name)
-
-    def __await__(self) -> Generator[Any, None, Message]:
-        return self._answer().__await__()
-
-    async def _answer(self) -> Message:
+    async def message(self) -> Message:
+        """The answer; ServiceError if there is none."""
         try:
-            message: Message = await self._wire
+            message: Message = await self.wire
         except grpc.aio.AioRpcError as failure:
             error = error_of(failure)
         except BaseException:
-            self._ended(None, complete=False)
+            self.left()
             raise
         else:
             self._ended(None, complete=True)
@@ -93,32 +130,32 @@ class StreamReply(Reply):
 
     def __init__(self, wire: Any) -> None:
         super().__init__(wire)
-        self._first: Message | None = None
+        self._first: Any = None
 
     async def start(self) -> None:
         """Waits for the first message, so that a call that fails before it may still be repeated."""
-        message = await self._read()
-        self._first = None if message is grpc.aio.EOF else message
+        self._first = await self._receive()
 
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        """The messages. A reader that stops early cancels the call; grpc.aio does not when a loop is left."""
-        try:
-            if self._first is not None:
-                yield self._first
-            while (message := await self._read()) is not grpc.aio.EOF:
-                yield message
+    async def read(self) -> Any:
+        """The next message, or EOF; ServiceError if the call failed."""
+        if self._first is not None:
+            message, self._first = self._first, None
+        else:
+            try:
+                message = await self._receive()
+            except ServiceError as error:
+                self._ended(error, complete=True)
+                raise
+            except BaseException:
+                self.left()
+                raise
+        if message is grpc.aio.EOF:
             self._ended(None, complete=True)
-        except ServiceError as error:
-            self._ended(error, complete=True)
-            raise
-        except BaseException:
-            self._wire.cancel()
-            self._ended(None, complete=False)
-            raise
+        return message
 
-    async def _read(self) -> Any:
+    async def _receive(self) -> Any:
         try:
-            return await self._wire.read()
+            return await self.wire.read()
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
 

@@ -54,8 +54,10 @@ class Host:
     """Calls being served."""
     next_free: dict[str, float] = field(default_factory=dict)
     """State of the rate limit, per tenant."""
-    in_progress: set[tuple[str, str, str]] = field(default_factory=set)
-    """(tenant, method, key) of mutating calls being served."""
+    in_progress: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """(tenant, method, key) of mutating calls being served → instant (monotonic) at which each began."""
+    adjust: Callable[[Method], Method] | None = None
+    """What settings make of a contract; None: nothing."""
 
 
 Maker = Callable[[Method, Host], ServerPolicy | None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
@@ -14,26 +13,41 @@ from trunkline.errors import ServiceError
 from trunkline.method import Method
 
 
-@dataclass(slots=True)
 class ServerCall:
     """One inbound call on its way through the chain."""
 
-    method: Method
-    """What the contract says."""
-    context: Any
-    """grpc's own context; speaks bytes."""
-    metadata: dict[str, str | bytes]
-    """Metadata of the request; the first value of a name."""
-    inbound: InboundCall
-    """What the handler sees of the call."""
-    handler: Callable[[Any, Any], Any]
-    """The servicer's method."""
-    request: Any = None
-    """Set by the decoding step: the message, or an async iterator of messages."""
-    trailers: list[tuple[str, str | bytes]] = field(default_factory=list)
-    """Sent with an OK status."""
-    error: ServiceError | None = None
-    """What the call ended with, if not OK; for telemetry."""
+    __slots__ = ("context", "error", "handler", "inbound", "metadata", "method", "request", "trace", "trailers")
+
+    def __init__(
+        self,
+        method: Method,
+        context: Any,
+        metadata: dict[str, str | bytes],
+        inbound: InboundCall,
+        handler: Callable[[Any, Any], Any],
+    ) -> None:
+        self.method = method
+        """What the contract says."""
+        self.context = context
+        """grpc's own context; speaks bytes."""
+        self.metadata = metadata
+        """Metadata of the request; the first value of a name."""
+        self.inbound = inbound
+        """What the handler sees of the call."""
+        self.handler = handler
+        """The servicer's method."""
+        self.request: Any = None
+        """Set by the decoding step: the message, or an async iterator of messages."""
+        self.trailers: list[tuple[str, str | bytes]] | None = None
+        """Sent with an OK status."""
+        self.error: ServiceError | None = None
+        """What the call ended with, if not OK; for telemetry."""
+        self.trace: Any = None
+        """The span of this call, where it is sampled."""
+
+    def add_trailers(self, *trailers: tuple[str, str | bytes]) -> None:
+        """Adds to what is sent last."""
+        self.trailers = [*(self.trailers or ()), *trailers]
 
 
 class HandlerContext:
@@ -44,7 +58,6 @@ class HandlerContext:
 
     def __init__(self, call: ServerCall) -> None:
         self._call = call
-        self.failure: ServiceError | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._call.context, name)
@@ -61,9 +74,11 @@ class HandlerContext:
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
         """Ends the call. A handler that catches this ends it all the same: the failure is remembered."""
-        self._call.trailers.extend(trailing_metadata)
-        self.failure = ServiceError(code, "", details)
-        raise self.failure
+        self._call.add_trailers(*trailing_metadata)
+        failure = ServiceError(code, "", details)
+        # The first failure stands; from here on the call has no effect (see UnitOfWork.run and the client chain).
+        self._call.inbound.failure = self._call.inbound.failure or failure
+        raise failure
 
     async def abort_with_status(self, status: grpc.Status) -> None:
         """Ends the call, as abort does."""
@@ -71,8 +86,8 @@ class HandlerContext:
 
     def raise_if_aborted(self) -> None:
         """Raises the failure again, if the servicer asked for one and went on."""
-        if self.failure is not None:
-            raise self.failure
+        if self._call.inbound.failure is not None:
+            raise self._call.inbound.failure
 
 
 class RequestStream:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import re
-import time
 import uuid
 
 import grpc
 import structlog
 
-from trunkline import headers
-from trunkline.call import IdempotencyContext, Principal, serving
 from trunkline.errors import ServiceError, Trailers, bounded, platform_error, trailers_of
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
@@ -21,75 +16,49 @@ from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies import rate
 from trunkline.policies.deadline import hopeless, server_deadline
 
-IN_PROGRESS_RETRY_S = 0.05
-"""Seconds after which a repeat of a running call may look again."""
 SHED_RETRY_S = 0.1
 """Seconds after which a call that was shed may come back."""
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 _log = structlog.get_logger("trunkline.server")
 
 
-def telemetry(method: Method, _: Host) -> ServerPolicy:
-    """Makes the call the current one; tells of its outcome in one line."""
-    verbose = _log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES
-
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        request_id = call.metadata.get(headers.REQUEST_ID)
-        if isinstance(request_id, str) and _VISIBLE_ASCII.fullmatch(request_id):
-            call.inbound.request_id = request_id
-        started = time.perf_counter()
-        code = "OK"
-        with serving(call.inbound):
-            try:
-                return await proceed(call)
-            except asyncio.CancelledError:
-                code = "CANCELLED"
-                raise
-            except BaseException:
-                code = call.error.code.name if call.error else "INTERNAL"
-                raise
-            finally:
-                # What went well is told at debug only: a line a call would cost a tenth of it.
-                if code != "OK" or verbose:
-                    _tell(call, code, time.perf_counter() - started)
-
-    return policy
-
-
-def _tell(call: ServerCall, code: str, seconds: float) -> None:
-    principal = call.inbound.principal
-    _log.log(
-        logging.DEBUG if code == "OK" else logging.INFO,
-        "served",
-        code=code,
-        reason=call.error.reason if call.error else None,
-        ms=round(seconds * 1000, 2),
-        caller=principal.subject if principal else None,
-    )
-
-
-def errors(method: Method, _: Host) -> ServerPolicy:
+def errors(_: Method, __: Host) -> ServerPolicy:
     """Turns every failure into one status with one ErrorInfo; an unknown exception tells nothing but an id."""
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         try:
             reply = await proceed(call)
+            if call.inbound.failure is None:
+                if call.trailers:
+                    call.context.set_trailing_metadata(tuple(call.trailers))
+                return reply
+            # Whatever a servicer does after it has aborted, the call ends as it asked first.
+            failure = call.inbound.failure
         except ServiceError as error:
-            failure = error
+            failure = call.inbound.failure or error
+        except asyncio.CancelledError as error:
+            if _cancelled_from_outside():
+                raise
+            # The handler's own doing: its caller still waits for an answer.
+            failure = call.inbound.failure or _unknown(error)
         except Exception as error:  # noqa: BLE001 - the one place where the unknown is caught
-            failure = _unknown(error)
-        else:
-            if call.trailers:
-                call.context.set_trailing_metadata(tuple(call.trailers))
-            return reply
-        if not failure.domain:
-            failure.domain = method.package
-        failure, trailers = _written(failure)
-        call.error = failure
-        await call.context.abort(failure.code, bounded(failure.message), (*trailers, *call.trailers))
+            failure = call.inbound.failure or _unknown(error)
+        await _abort(call, failure)
         raise AssertionError("abort returned")
 
     return policy
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+async def _abort(call: ServerCall, failure: ServiceError) -> None:
+    if not failure.domain:
+        failure.domain = call.method.package
+    failure, trailers = _written(failure)
+    call.error = failure
+    await call.context.abort(failure.code, bounded(failure.message), (*trailers, *(call.trailers or ())))
 
 
 def _written(failure: ServiceError) -> tuple[ServiceError, Trailers]:
@@ -102,7 +71,7 @@ def _written(failure: ServiceError) -> tuple[ServiceError, Trailers]:
         return _written(_unknown(error))
 
 
-def _unknown(error: Exception) -> ServiceError:
+def _unknown(error: BaseException) -> ServiceError:
     error_id = uuid.uuid4().hex
     _log.error("unknown failure", error_id=error_id, exc_info=error)
     return platform_error(grpc.StatusCode.INTERNAL, "INTERNAL_ERROR", "internal error", error_id=error_id)
@@ -111,25 +80,53 @@ def _unknown(error: Exception) -> ServiceError:
 def deadline(method: Method, host: Host) -> ServerPolicy:
     """Refuses hopeless work, and ends work whose time is over."""
     endless = method.service in EXEMPT_SERVICES and method.server_streaming
+    monotonic = host.clock.monotonic
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        now, remaining_s = host.clock.monotonic(), call.context.time_remaining()
+        now, remaining_s, inbound = monotonic(), call.context.time_remaining(), call.inbound
         if endless and remaining_s is None:
             return await proceed(call)
-        call.inbound.deadline = server_deadline(now, remaining_s=remaining_s, default_s=method.deadline_s)
-        if hopeless(now, call.inbound.deadline):
+        inbound.clock = host.clock
+        inbound.deadline = server_deadline(
+            now, remaining_s=remaining_s, default_s=method.deadline_s, ceiling_s=method.max_deadline_s
+        )
+        if hopeless(now, inbound.deadline):
             raise _too_late()
-        try:
-            async with asyncio.timeout(call.inbound.deadline - now) as limit:
-                return await proceed(call)
-        except TimeoutError:
-            if not limit.expired():
-                raise  # the handler's own: nothing that the caller should take for its deadline
+        with _TimeLimit(inbound.deadline - now):
+            return await proceed(call)
+
+    return policy
+
+
+class _TimeLimit:
+    """Cancels the task when the time is over, and makes DEADLINE_EXPIRED of that.
+
+    As asyncio.timeout, at a third of its cost, which every call would pay; and a handler that swallows the
+    cancellation does not get away with it.
+    """
+
+    __slots__ = ("_expired", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._expired = False
+        self._timer = task.get_loop().call_later(seconds, self._expire)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._timer.cancel()
+        if self._expired and self._task.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError)):
             raise _expired(
                 "the deadline passed during the work, which may have been done: repeat it with the same key"
             ) from None
 
-    return policy
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
 
 
 def _too_late() -> ServiceError:
@@ -172,7 +169,7 @@ def rate_limit(method: Method, host: Host) -> ServerPolicy | None:
         tenant = call.inbound.tenant_id
         if not tenant:
             return await proceed(call)
-        decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0))
+        decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0), cost=method.cost)
         host.next_free[tenant] = decision.next_free
         if not decision.admitted:
             raise platform_error(
@@ -182,58 +179,5 @@ def rate_limit(method: Method, host: Host) -> ServerPolicy | None:
                 retry_after_s=decision.retry_after_s,
             )
         return await proceed(call)
-
-    return policy
-
-
-def _place(principal: Principal | None) -> bytes:
-    """What a request means depends on where it comes from: a till's store and terminal stand in its token only."""
-    if principal is None:
-        return b""
-    return f"{principal.kind}\n{principal.store_code}\n{principal.terminal_no}\n".encode()
-
-
-def idempotency(method: Method, host: Host) -> ServerPolicy | None:
-    """Gives a repeated call its first answer."""
-    answers = host.answers
-    if answers is None or not method.mutates or method.client_streaming or method.server_streaming:
-        return None
-
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        key = call.metadata.get(headers.IDEMPOTENCY_KEY)
-        if key is None:
-            return await proceed(call)
-        if not isinstance(key, str) or not _VISIBLE_ASCII.fullmatch(key):
-            raise platform_error(
-                grpc.StatusCode.INVALID_ARGUMENT,
-                "IDEMPOTENCY_KEY_INVALID",
-                "an idempotency key is 1 to 128 visible ASCII characters",
-            )
-        inbound = call.inbound
-        owner = inbound.tenant_id or (inbound.principal.subject if inbound.principal else "")
-        content = _place(inbound.principal) + call.request.SerializeToString(deterministic=True)
-        context = IdempotencyContext(
-            inbound.tenant_id, method.path, key, answers.fingerprint(content), method.secret_answer
-        )
-        running = (owner, method.path, key)
-        if running in host.in_progress:
-            raise platform_error(
-                grpc.StatusCode.ABORTED,
-                "IN_PROGRESS",
-                "a call with this idempotency key is running",
-                retry_after_s=IN_PROGRESS_RETRY_S,
-            )
-        host.in_progress.add(running)
-        try:
-            answer = await answers.find(context)
-            if answer is not None:
-                call.trailers.append((headers.REPLAYED, "1"))
-                return answer
-            inbound.idempotency = context
-            reply = await proceed(call)
-            # As it was stored: a repeat must get the same bytes.
-            return context.answer if context.answer is not None else reply
-        finally:
-            host.in_progress.discard(running)
 
     return policy

@@ -77,18 +77,11 @@ def _path(violation: Any) -> str:
 async def handle(call: ServerCall) -> bytes | None:
     """The end of the chain: the servicer's method, its answer encoded."""
     context = HandlerContext(call)
-    encoded: bytes | None = None
-    try:
-        if call.method.server_streaming:
-            await _stream(call, context)
-        else:
-            encoded = (await call.handler(call.request, context)).SerializeToString()
-    except Exception:
-        # Whatever a servicer does after it has aborted, the call ends as it asked first.
-        context.raise_if_aborted()
-        raise
-    context.raise_if_aborted()
-    return encoded
+    if call.method.server_streaming:
+        await _stream(call, context)
+        return None
+    answer: bytes = (await call.handler(call.request, context)).SerializeToString()
+    return answer
 
 
 async def _stream(call: ServerCall, context: HandlerContext) -> None:

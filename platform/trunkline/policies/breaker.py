@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from trunkline.policies.window import CountWindow
+
+_ROUNDING = 1e-9
 SERVER_FAULTS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "DATA_LOSS"})
 """Codes that speak against the server. A caller's mistake, a refusal or a push-back does not."""
 
@@ -30,7 +32,7 @@ class BreakerSettings:
     minimum_calls: int = 20
     """Calls in the window below which the share says nothing."""
     window_s: float = 10.0
-    """Seconds over which the share is counted."""
+    """Seconds over which the share is counted, in tenths: of those calls that are older than nine, none or all."""
     open_s: float = 5.0
     """Seconds it stays open the first time; doubles each time a probe fails."""
     open_cap_s: float = 60.0
@@ -51,12 +53,35 @@ PRESETS = {
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Leave to make one call. Given back with its outcome; one of an earlier generation counts for nothing."""
+    """Leave to make one call. Given back with its outcome; one of an earlier generation counts for nothing.
+
+    Ordinary calls of one generation share theirs: it says nothing of the call, and most calls are ordinary.
+    """
 
     generation: int
     """State changes before it was given."""
     probe: int = 0
     """Number of the probe, or 0 for an ordinary call."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSnapshot:
+    """How a breaker stands at one instant, for metrics and for whoever asks why."""
+
+    state: BreakerState
+    """Whether calls pass. An open one becomes half-open with the first call after its time, not by itself."""
+    generation: int
+    """How often the state has changed."""
+    consecutive_failures: int
+    """Failures in a row; 0 unless closed."""
+    calls: int
+    """Calls with a verdict in the window; 0 unless closed."""
+    failures: int
+    """Of these, those that failed."""
+    probe_in_s: float
+    """Seconds until a call may probe; 0: the next call passes."""
+    probes_out: int
+    """Probes under way whose lease still runs."""
 
 
 @dataclass(slots=True)
@@ -71,18 +96,22 @@ class Breaker:
     """Whether calls pass, as of the last call."""
     generation: int = 0
     """How often the state has changed."""
-    _consecutive: int = 0
-    _outcomes: deque[tuple[float, bool]] = field(default_factory=deque)
-    _failures: int = 0
-    _open_s: float = 0.0
-    _reopen_at: float = 0.0
-    _probes: dict[int, float] = field(default_factory=dict)
-    _probe_no: int = 0
+    _shared: Permit | None = field(init=False)
+    _consecutive: int = field(default=0, init=False)
+    _calls: CountWindow = field(init=False)
+    _failures: CountWindow = field(init=False)
+    _open_s: float = field(default=0.0, init=False)
+    _reopen_at: float = field(default=0.0, init=False)
+    _probes: dict[int, float] = field(default_factory=dict, init=False)
+    _probe_no: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._forget()
 
     def admit(self, now: float) -> Permit | None:
         """Leave for one call, taken before anything is awaited; None if it may not be made."""
-        if self.state is BreakerState.CLOSED:
-            return Permit(self.generation)
+        if self._shared is not None:
+            return self._shared
         if self.state is BreakerState.OPEN:
             if now < self._reopen_at:
                 return None
@@ -102,8 +131,29 @@ class Breaker:
             return
         if permit.probe:
             self._probed(permit, now, failed)
-        elif failed is not None:
-            self._count(now, failed)
+        elif failed is False:
+            self._calls.add(now)
+            self._consecutive = 0
+        elif failed:
+            self._failed(now)
+
+    def snapshot(self, now: float) -> BreakerSnapshot:
+        """How it stands; asking changes nothing."""
+        leases = [expires for expires in self._probes.values() if expires > now]
+        probe_at = now
+        if self.state is BreakerState.OPEN:
+            probe_at = max(now, self._reopen_at)
+        elif len(leases) >= self.settings.probes:
+            probe_at = min(leases)
+        return BreakerSnapshot(
+            state=self.state,
+            generation=self.generation,
+            consecutive_failures=self._consecutive,
+            calls=self._calls.at_least(now),
+            failures=self._failures.at_least(now),
+            probe_in_s=probe_at - now,
+            probes_out=len(leases),
+        )
 
     def _probed(self, permit: Permit, now: float, failed: bool | None) -> None:
         if self._probes.pop(permit.probe, None) is None or failed is None:
@@ -114,15 +164,14 @@ class Breaker:
             self._open_s = 0.0
             self._change(BreakerState.CLOSED)
 
-    def _count(self, now: float, failed: bool) -> None:
-        self._consecutive = self._consecutive + 1 if failed else 0
-        self._outcomes.append((now, failed))
-        self._failures += failed
-        while self._outcomes[0][0] <= now - self.settings.window_s:
-            self._failures -= self._outcomes.popleft()[1]
-        many = len(self._outcomes) >= self.settings.minimum_calls
-        too_many = many and self._failures >= self.settings.failure_ratio * len(self._outcomes)
-        if failed and (self._consecutive >= self.settings.consecutive_failures or too_many):
+    def _failed(self, now: float) -> None:
+        self._consecutive += 1
+        self._calls.add(now)
+        self._failures.add(now)
+        calls = self._calls.at_least(now)
+        share = self.settings.failure_ratio * calls - _ROUNDING
+        too_many = calls >= self.settings.minimum_calls and self._failures.at_least(now) >= share
+        if too_many or self._consecutive >= self.settings.consecutive_failures:
             self._open(now)
 
     def _open(self, now: float) -> None:
@@ -134,6 +183,11 @@ class Breaker:
     def _change(self, state: BreakerState) -> None:
         self.state = state
         self.generation += 1
-        self._consecutive = self._failures = 0
-        self._outcomes.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._shared = Permit(self.generation) if self.state is BreakerState.CLOSED else None
+        self._consecutive = 0
+        self._calls = CountWindow(self.settings.window_s)
+        self._failures = CountWindow(self.settings.window_s)
         self._probes.clear()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
 from dataclasses import dataclass, field
+
+from trunkline.policies.window import CountWindow
+
+_ROUNDING = 1e-9
 
 
 @dataclass(slots=True)
@@ -11,6 +15,8 @@ class RetryBudget:
     """Retries are at most a share of the calls of the last seconds, and never fewer than a floor.
 
     Without it, callers that retry three times turn an outage into three times the load.
+    Hedges are paid from it too. Time is counted in tenths of the window, so that a call costs the same at any rate:
+    calls are forgotten up to a tenth too early and retries up to a tenth too late. That rounding never allows more.
     """
 
     ratio: float = 0.2
@@ -21,29 +27,42 @@ class RetryBudget:
     """Retries a second that are always allowed, so that a quiet caller may retry too."""
     floor_burst: float = 2.0
     """Of these, how many may come at once: a quiet caller's one call may be repeated to its third attempt."""
-    _calls: deque[float] = field(default_factory=deque)
-    _retries: deque[float] = field(default_factory=deque)
-    _floor: float = 0.0
-    _floor_at: float = -1e9
+    _calls: CountWindow = field(init=False)
+    _retries: CountWindow = field(init=False)
+    _floor: float = field(init=False)
+    _floor_at: float = field(default=math.inf, init=False)
+
+    def __post_init__(self) -> None:
+        self._calls = CountWindow(self.window_s)
+        self._retries = CountWindow(self.window_s)
+        self._floor = self.floor_burst
 
     def called(self, now: float) -> None:
         """Counts one logical call."""
-        self._calls.append(now)
-        self._forget(now)
+        self._calls.add(now)
 
     def try_spend(self, now: float) -> bool:
         """Takes one retry from the budget; False if there is none."""
-        self._forget(now)
-        self._floor = min(self.floor_burst, self._floor + (now - self._floor_at) * self.floor_per_s)
-        self._floor_at = now
-        if len(self._retries) >= self.ratio * len(self._calls) and self._floor < 1.0 - 1e-9:
+        if self.available(now) < 1.0 - _ROUNDING:
             return False
-        # Taken from both: together they allow the greater of the two, not their sum.
-        self._floor = max(0.0, self._floor - 1.0)
-        self._retries.append(now)
+        # Taken from both: at any moment they allow the greater of the two, not their sum.
+        self._floor = max(0.0, self._floor_left(now) - 1.0)
+        self._floor_at = now
+        self._retries.add(now)
         return True
 
-    def _forget(self, now: float) -> None:
-        for times in (self._calls, self._retries):
-            while times and times[0] <= now - self.window_s:
-                times.popleft()
+    def available(self, now: float) -> float:
+        """Retries that would be granted at once; less than 1: none is, for now."""
+        share = math.ceil(self.ratio * self.calls(now) - self.retries(now) - _ROUNDING)
+        return max(float(share), self._floor_left(now))
+
+    def calls(self, now: float) -> int:
+        """Calls that the share is reckoned from: those of the last nine to ten tenths of the window."""
+        return self._calls.at_least(now)
+
+    def retries(self, now: float) -> int:
+        """Retries that weigh on the share: those of the last ten to eleven tenths of the window."""
+        return self._retries.at_most(now)
+
+    def _floor_left(self, now: float) -> float:
+        return min(self.floor_burst, self._floor + max(0.0, now - self._floor_at) * self.floor_per_s)

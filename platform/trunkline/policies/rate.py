@@ -27,10 +27,13 @@ class RateDecision:
     """The state: theoretical arrival time of the next call."""
 
 
-def admit(limit: RateLimit, now: float, next_free: float) -> RateDecision:
-    """Decides one call of cost one; next_free is 0 for a caller not seen before."""
-    interval = 1.0 / limit.per_s
-    earliest = max(next_free, now) + interval - interval * limit.burst
+def admit(limit: RateLimit, now: float, next_free: float, *, cost: int = 1) -> RateDecision:
+    """Decides one call of a cost; next_free is 0 for a caller not seen before.
+
+    A cost beyond the burst is taken for the burst: such a call is let through when nothing else was, and then owed.
+    """
+    interval = cost / limit.per_s
+    earliest = max(next_free, now) + min(cost, limit.burst) / limit.per_s - limit.burst / limit.per_s
     if now < earliest - 1e-9:
         return RateDecision(False, earliest - now, next_free)
     return RateDecision(True, 0.0, max(next_free, now) + interval)

@@ -110,10 +110,13 @@ class UnitOfWork:
                 by is read inside it. An exception it raises undoes it.
 
         Raises:
-            ServiceError: IDEMPOTENCY_KEY_REUSED, ANSWER_EXPIRED or STORAGE_UNAVAILABLE of domain trunk.
+            ServiceError: IDEMPOTENCY_KEY_REUSED, ANSWER_EXPIRED or STORAGE_UNAVAILABLE of domain trunk; or what the
+                handler has ended its call with already.
             RuntimeError: the call has already run a unit: its answer is given.
         """
         call = current_call()
+        if call is not None and call.failure is not None:
+            raise call.failure
         context = call.idempotency if call is not None else None
         if context is not None and context.answer is not None:
             raise RuntimeError("a call runs one unit of work: its answer is stored with it")

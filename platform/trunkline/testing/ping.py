@@ -15,10 +15,12 @@ from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 
 from trunkline.auth.credential import Credential
 from trunkline.call import current_call
-from trunkline.client import PeerChannel, connect
+from trunkline.client import CLIENT_ORDER, PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
-from trunkline.server import Server, Service
+from trunkline.interceptors.host import Maker as ServerMaker
+from trunkline.interceptors.peer import Maker as ClientMaker
+from trunkline.server import SERVER_ORDER, Server, Service
 from trunkline.settings import PlatformSettings
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -131,6 +133,8 @@ async def bench(
     credential: Credential | None = None,
     settings: PlatformSettings = BENCH_SETTINGS,
     clock: Clock = SYSTEM_CLOCK,
+    client_order: tuple[ClientMaker, ...] = CLIENT_ORDER,
+    server_order: tuple[ServerMaker, ...] = SERVER_ORDER,
 ) -> AsyncIterator[Bench]:
     """A server with PingService and the given servicers on a free port, and a channel to it.
 
@@ -141,11 +145,15 @@ async def bench(
         credential: of the channel.
         settings: of both sides.
         clock: of both sides: deadlines, breakers, budgets and limits.
+        client_order: links of the client chain.
+        server_order: links of the server chain.
     """
     reached = Reached()
     served = Service(name="ping", servicers=[ping or PingServicer(reached, clock), *servicers], **(service or {}))
-    async with Server([served], settings, clock=clock) as server:
+    async with Server([served], settings, clock=clock, order=server_order) as server:
         target = f"dns:///{settings.listen_host}:{server.port}"
-        async with connect("ping", credential=credential, target=target, settings=settings, clock=clock) as channel:
+        async with connect(
+            "ping", credential=credential, target=target, settings=settings, clock=clock, order=client_order
+        ) as channel:
             stub: Any = pb_grpc.PingServiceStub(channel)
             yield Bench(channel, stub, reached, server)

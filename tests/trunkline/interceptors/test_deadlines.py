@@ -154,9 +154,9 @@ async def test_hopeless_work_is_refused_before_the_handler(remaining_s):
     assert not ran
 
 
-@pytest.mark.parametrize(("remaining_s", "at_most_s"), [(None, 5), (1.0, 1), (1e9, 3600)])
+@pytest.mark.parametrize(("remaining_s", "at_most_s"), [(None, 5), (1.0, 1), (1e9, 50)])
 async def test_the_servers_deadline(remaining_s, at_most_s):
-    """The contract's for a caller without one; never more than an hour."""
+    """The contract's for a caller without one; never more than the contract's ceiling."""
 
     async def handler(call: ServerCall) -> None:
         await asyncio.sleep(0)

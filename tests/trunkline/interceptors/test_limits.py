@@ -14,7 +14,8 @@ from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline.call import InboundCall
 from trunkline.errors import ServiceError
-from trunkline.interceptors import client_policies
+from trunkline.interceptors import client_cache
+from trunkline.interceptors.answers import ENTRIES
 from trunkline.interceptors.client_call import ClientCall
 from trunkline.method import method_of
 from trunkline.testing.clock import FakeClock
@@ -98,13 +99,12 @@ async def cached(clock: FakeClock) -> Any:
     """Asks for a value through the cache of a method whose answers hold for a minute; and the source behind it."""
     method = replace(method_of("/trunk.testing.v1.PingService/Ping"), cache_ttl_s=60.0)
     async with bench(clock=clock) as on:
-        policy = client_policies.cache(method, on.channel.peer)
+        policy = client_cache.cache(method, on.channel.peer)
         assert policy is not None
         source = Source()
 
         async def ask(value: str, inbound: InboundCall | None = None) -> Any:
-            details = grpc.aio.ClientCallDetails(method.path, None, None, None, None)
-            call = ClientCall(method, pb.PingRequest(value=value), details, source, inbound)
+            call = ClientCall(method, pb.PingRequest(value=value), source, None, inbound)
             return await policy(call, source)
 
         yield ask, source, clock
@@ -150,7 +150,7 @@ async def test_the_cache_has_room_for_so_many(cached):
     """The least recently used answer leaves; one that was asked for stays."""
     ask, source, _ = cached
     await ask("kept")
-    for number in range(client_policies.CACHE_ENTRIES - 1):
+    for number in range(ENTRIES - 1):
         await ask(str(number))
     await ask("kept")
     await ask("one more")

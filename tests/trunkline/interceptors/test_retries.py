@@ -102,7 +102,6 @@ async def test_push_back(pushback, attempts, waited):
 @pytest.mark.parametrize(
     ("error", "attempts"),
     [
-        (platform_error(grpc.StatusCode.ABORTED, "IN_PROGRESS", "runs", retry_after_s=0.05), 3),
         (platform_error(grpc.StatusCode.ABORTED, "LOST_UPDATE", "changed", retry_after_s=0.05), 1),
         (platform_error(EXHAUSTED, "RATE_LIMIT", "too often"), 1),
         (platform_error(EXHAUSTED, "RATE_LIMIT", "too often", retry_after_s=0.1), 3),
@@ -112,7 +111,7 @@ async def test_push_back(pushback, attempts, waited):
     ids=str,
 )
 async def test_reasons_that_are_repeated(error, attempts):
-    """ABORTED only while the same key runs, RESOURCE_EXHAUSTED only with a push-back, never at an open breaker."""
+    """ABORTED is final, RESOURCE_EXHAUSTED without a push-back too, and so is a peer's open breaker."""
 
     async def fail(context: Any) -> None:
         raise error

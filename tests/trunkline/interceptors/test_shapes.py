@@ -116,6 +116,7 @@ def test_the_order_of_both_chains():
         "deadline",
         "cache",
         "retry",
+        "attempts",
         "breaker",
         "credentials",
     ]

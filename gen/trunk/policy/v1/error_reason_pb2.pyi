@@ -64,8 +64,6 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nobody answers where the service should be, or the connection broke. UNAVAILABLE. Made by the client."""
     ERROR_REASON_IDEMPOTENCY_KEY_MISSING: _ErrorReason.ValueType  # 20
     """A change is repeated without an idempotency key: it may have been done already. FAILED_PRECONDITION."""
-    ERROR_REASON_CALL_ENDED: _ErrorReason.ValueType  # 21
-    """The handler has ended the call already and goes on: nothing that it starts is done. FAILED_PRECONDITION."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -114,6 +112,4 @@ ERROR_REASON_PEER_UNREACHABLE: ErrorReason.ValueType  # 19
 """Nobody answers where the service should be, or the connection broke. UNAVAILABLE. Made by the client."""
 ERROR_REASON_IDEMPOTENCY_KEY_MISSING: ErrorReason.ValueType  # 20
 """A change is repeated without an idempotency key: it may have been done already. FAILED_PRECONDITION."""
-ERROR_REASON_CALL_ENDED: ErrorReason.ValueType  # 21
-"""The handler has ended the call already and goes on: nothing that it starts is done. FAILED_PRECONDITION."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

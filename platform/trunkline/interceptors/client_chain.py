@@ -1,0 +1,93 @@
+"""The client chain of one target: composed once per method, with the sending of an attempt at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from trunkline import headers
+from trunkline.call import current_call
+from trunkline.interceptors.chain import Proceed, compose
+from trunkline.interceptors.client_call import ClientCall, Sent, StreamReply, UnaryReply, error_of
+from trunkline.interceptors.peer import Maker, Peer
+from trunkline.method import Method, method_of
+
+
+class ClientChain:
+    """The links of one target round every method of it."""
+
+    def __init__(self, peer: Peer, makers: tuple[Maker, ...], adjust: Callable[[Method], Method] | None = None) -> None:
+        """Composes nothing yet.
+
+        Args:
+            peer: what is known of the target.
+            makers: of the links, outermost first.
+            adjust: what settings make of a contract; None: nothing.
+        """
+        self.peer = peer
+        """What is known of the target."""
+        self._makers = makers
+        self._adjust = adjust
+        self._composed: dict[str, ComposedMethod] = {}
+
+    def method(self, path: str, send: Callable[..., Any]) -> ComposedMethod:
+        """The chain round one method.
+
+        Args:
+            path: of the rpc.
+            send: grpc's own callable for it.
+
+        Raises:
+            ContractError: no loaded contract has the method, or it has no policy.
+        """
+        found = self._composed.get(path)
+        if found is None:
+            method = method_of(path)
+            if self._adjust is not None:
+                method = self._adjust(method)
+            proceed = compose([maker(method, self.peer) for maker in self._makers], self._send)
+            found = self._composed[path] = ComposedMethod(method, proceed, send)
+        return found
+
+    async def _send(self, call: ClientCall) -> Any:
+        timeout_s = call.deadline - self.peer.clock.monotonic()
+        wire = call.wire = call.send(
+            call.request,
+            timeout=timeout_s if timeout_s > 0.0 else 0.0,
+            metadata=Sent((*call.metadata, *call.attempt_metadata)),
+            **(call.options or {}),
+        )
+        if call.method.server_streaming:
+            reply = StreamReply(wire)
+            if not call.method.client_streaming:
+                await reply.start()
+            return reply
+        if call.method.client_streaming:
+            return UnaryReply(wire)
+        try:
+            return await wire
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+
+
+class ComposedMethod:
+    """One method of one target, ready to be called."""
+
+    def __init__(self, method: Method, proceed: Proceed[ClientCall, Any], send: Callable[..., Any]) -> None:
+        self.method = method
+        """What holds for its calls."""
+        self.proceed = proceed
+        """The chain."""
+        self._send = send
+
+    def begin(self, request: Any, timeout_s: float | None, metadata: Any, options: dict[str, Any] | None) -> ClientCall:
+        """One logical call, not yet on its way."""
+        call = ClientCall(self.method, request, self._send, timeout_s, current_call(), options)
+        if metadata:
+            call.metadata.extend(metadata)
+            for name, value in call.metadata:
+                if name == headers.IDEMPOTENCY_KEY:
+                    call.idempotency_key = str(value)
+        return call

@@ -1,0 +1,83 @@
+"""The link of the client chain that repeats attempts, and the one that hedges them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trunkline import headers
+from trunkline.errors import ServiceError
+from trunkline.interceptors.chain import Policy, Proceed
+from trunkline.interceptors.client_call import ClientCall
+from trunkline.interceptors.client_hedging import hedging
+from trunkline.interceptors.peer import Peer
+from trunkline.method import Method
+from trunkline.policies.retry import Failure, RetryProgress, pays
+
+
+def retry(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
+    """Repeats attempts whose failure and contract allow it; where the contract says so, also beside a slow one."""
+    return hedging(method, peer) if method.hedge_delay_s else _retrying(method, peer)
+
+
+def _retrying(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
+    monotonic = peer.clock.monotonic
+
+    async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
+        peer.budget.called(monotonic())
+        call.attempts = 1
+        try:
+            return await proceed(call)
+        except ServiceError as error:
+            failure = error
+        progress = RetryProgress()
+        while True:
+            await peer.sleep(wait_s(method, peer, call, failure, progress))
+            next_attempt(call)
+            peer.told(method.path).retried()
+            try:
+                return await proceed(call)
+            except ServiceError as error:
+                failure = error
+
+    return policy
+
+
+def next_attempt(call: ClientCall) -> None:
+    """Begins the next attempt of a call: it says how many came before."""
+    call.attempt_metadata = [(headers.PREVIOUS_ATTEMPTS, str(call.attempts))]
+    call.attempts += 1
+
+
+def repeatable(method: Method, call: ClientCall) -> bool:
+    """Whether a repeat is harmless, and possible: a stream of requests is consumed by its first attempt."""
+    return not method.client_streaming and (method.reads or bool(call.idempotency_key))
+
+
+def failure_of(error: ServiceError) -> Failure:
+    """What the decision needs to know of a failed attempt."""
+    return Failure(error.code.name, error.reason, error.retry_after_s, error.exhausted)
+
+
+def wait_s(method: Method, peer: Peer, call: ClientCall, error: ServiceError, progress: RetryProgress) -> float:
+    """Seconds until the next attempt.
+
+    Raises:
+        ServiceError: the failure itself, where there is no next attempt.
+    """
+    now = peer.clock.monotonic()
+    failure = failure_of(error)
+    found = peer.retry.after(
+        failure,
+        progress,
+        repeatable=repeatable(method, call),
+        remaining_s=call.deadline - now,
+        uniform=peer.uniform,
+        max_attempts=method.max_attempts,
+    )
+    refused = found is not None and pays(failure) and not peer.budget.try_spend(now)
+    if refused:
+        peer.told(method.path).refused()
+    if found is None or refused:
+        error.exhausted = error.exhausted or call.attempts > 1 or refused
+        raise error
+    return found

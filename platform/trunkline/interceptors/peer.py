@@ -1,0 +1,62 @@
+"""What a process knows of one target, shared by all calls to it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from trunkline.auth.credential import Credential
+from trunkline.clock import Clock
+from trunkline.interceptors.answers import KeptAnswers
+from trunkline.interceptors.chain import Policy
+from trunkline.interceptors.client_call import ClientCall
+from trunkline.method import Method
+from trunkline.policies.breaker import Breaker, BreakerSettings
+from trunkline.policies.budget import RetryBudget
+from trunkline.policies.latency import LatencyWindow
+from trunkline.policies.retry import RetryPolicy
+from trunkline.telemetry.metrics import METRICS, ClientMetrics
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Peer:
+    """What a process knows of one target, shared by all calls to it."""
+
+    name: str
+    """Service name, such as item."""
+    clock: Clock
+    """Time of every decision."""
+    credential: Credential | None
+    """Whose token is sent; None: no token is to be had."""
+    retry: RetryPolicy
+    """When to repeat."""
+    budget: RetryBudget
+    """How much repeating the target may see."""
+    breaker_settings: BreakerSettings
+    """When to stop calling."""
+    target: str = ""
+    """gRPC target, such as `dns:///127.0.0.1:50051`."""
+    uniform: Callable[[float, float], float] = random.uniform
+    """Dice for jitter."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """How to wait between attempts."""
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    """A breaker per method."""
+    latencies: dict[str, LatencyWindow] = field(default_factory=dict)
+    """How long answers take, per hedged method."""
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
+    """Answers that may be given again."""
+    _told: dict[str, ClientMetrics] = field(default_factory=dict)
+
+    def told(self, path: str) -> ClientMetrics:
+        """Where what happens to calls of a method is counted."""
+        found = self._told.get(path)
+        if found is None:
+            found = self._told[path] = METRICS.client(self.name, path)
+        return found
+
+
+Maker = Callable[[Method, Peer], Policy[ClientCall, object] | None]
+"""Makes a link of the client chain for a method and a target; None: it has nothing to do there."""

@@ -1,0 +1,174 @@
+"""Call objects of rpcs that stream. They begin when they are made, in a task of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from trunkline.errors import ServiceError
+from trunkline.interceptors.chain import Proceed
+from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply
+
+
+class _Begun:
+    """What they have in common: the chain gives a reply, which then goes on without it."""
+
+    def __init__(self, call: ClientCall, proceed: Proceed[ClientCall, Any]) -> None:
+        self._call = call
+        self._cancelled = False
+        self._beginning: asyncio.Task[Any] = asyncio.get_running_loop().create_task(_begin(proceed, call))
+        self._beginning.add_done_callback(_look_at)
+
+    def __del__(self) -> None:
+        # Nobody can read it any more. What has begun is let go by its reply.
+        if not self._beginning.done() and not self._beginning.get_loop().is_closed():
+            self._beginning.cancel()
+
+    async def _reply(self) -> Any:
+        task = self._beginning
+        if not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                self.cancel()
+                raise
+        return task.result()
+
+    def cancel(self) -> bool:
+        """Cancels the call; False if it has ended."""
+        if self.done():
+            return False
+        self._cancelled = True
+        if not self._beginning.done():
+            self._beginning.cancel()
+        else:
+            self._beginning.result().left()
+        return True
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._cancelled or (self._call.wire is not None and bool(self._call.wire.cancelled()))
+
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        if not self._beginning.done():
+            return False
+        if self._beginning.cancelled() or self._beginning.exception() is not None or self._cancelled:
+            return True
+        return bool(self._beginning.result().wire.done())
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Calls back with this call when it has ended; at once if it has."""
+
+        def begun(task: asyncio.Task[Any]) -> None:
+            if task.cancelled() or task.exception() is not None:
+                callback(self)
+            else:
+                task.result().wire.add_done_callback(lambda _: callback(self))
+
+        self._beginning.add_done_callback(begun)
+
+    def time_remaining(self) -> float | None:
+        """Seconds until its deadline, as of the last attempt; None before the first."""
+        remaining: float | None = self._call.wire.time_remaining() if self._call.wire is not None else None
+        return remaining
+
+    async def initial_metadata(self) -> grpc.aio.Metadata:
+        """What the server sent first."""
+        found: grpc.aio.Metadata = await (await self._reply()).wire.initial_metadata()
+        return found
+
+    async def trailing_metadata(self) -> grpc.aio.Metadata:
+        """What the server sent last; waits for the end."""
+        try:
+            wire = (await self._reply()).wire
+        except ServiceError:
+            wire = self._call.wire
+        found: grpc.aio.Metadata = await wire.trailing_metadata() if wire is not None else grpc.aio.Metadata()
+        return found
+
+    async def code(self) -> grpc.StatusCode:
+        """How it ended; waits for the end."""
+        try:
+            reply = await self._reply()
+        except ServiceError as error:
+            return error.code
+        code: grpc.StatusCode = await reply.wire.code()
+        return code
+
+    async def details(self) -> str:
+        """The text of its failure; empty if it went well."""
+        try:
+            reply = await self._reply()
+        except ServiceError as error:
+            return error.message
+        return str(await reply.wire.details() or "")
+
+    async def wait_for_connection(self) -> None:
+        """Returns when it is on its way; raises if it failed before."""
+        await (await self._reply()).wire.wait_for_connection()
+
+
+async def _begin(proceed: Proceed[ClientCall, Any], call: ClientCall) -> Any:
+    # Not a method: a call object that nobody holds any more must be free to go.
+    return await proceed(call)
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    # A failure is told to whoever reads; asyncio need not complain about one that nobody reads.
+    if not task.cancelled():
+        task.exception()
+
+
+class _Answers(_Begun):
+    """Reading a stream of answers."""
+
+    async def read(self) -> Any:
+        """The next answer, or EOF; ServiceError if the call failed."""
+        reply: StreamReply = await self._reply()
+        return await reply.read()
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        """The answers. A reader that stops early cancels the call; grpc.aio does not when a loop is left."""
+        reply: StreamReply = await self._reply()
+        try:
+            while (message := await reply.read()) is not grpc.aio.EOF:
+                yield message
+        except GeneratorExit:
+            reply.left()
+            raise
+
+
+class _Requests(_Begun):
+    """Writing a stream of requests, where the caller gave no iterator."""
+
+    async def write(self, request: Message) -> None:
+        """Sends one request."""
+        await (await self._reply()).wire.write(request)
+
+    async def done_writing(self) -> None:
+        """No more requests come."""
+        await (await self._reply()).wire.done_writing()
+
+
+class UnaryStreamCall(_Answers, grpc.aio.UnaryStreamCall[Any, Any]):
+    """A stream of answers to one request."""
+
+
+class StreamUnaryCall(_Requests, grpc.aio.StreamUnaryCall[Any, Any]):
+    """One answer to a stream of requests."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._answer().__await__()
+
+    async def _answer(self) -> Message:
+        reply: UnaryReply = await self._reply()
+        return await reply.message()
+
+
+class StreamStreamCall(_Answers, _Requests, grpc.aio.StreamStreamCall[Any, Any]):
+    """A stream of answers to a stream of requests."""
