@@ -104,6 +104,11 @@ def current_call() -> InboundCall | None:
     return _current.get()
 
 
+def became_current(call: InboundCall) -> None:
+    """Makes call the current one until the task ends: for a task that serves this one call only."""
+    _current.set(call)
+
+
 @contextmanager
 def serving(call: InboundCall) -> Iterator[InboundCall]:
     """Makes call the current one inside the block."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -17,14 +18,24 @@ HERE = Path("gen") / "descriptors.binpb"
 """File that `make protos` writes, under the current directory."""
 
 
-def find_file(given: Path | None) -> Path | None:
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A file with descriptors, and why it is this one."""
+
+    path: Path
+    """The file."""
+    source: str
+    """`argument`, `running system` or `this folder`."""
+
+
+def find_file(given: Path | None) -> FoundFile | None:
     """The file of descriptors to read: the given one, else the running system's, else the one under this folder."""
     if given is not None:
-        return given
+        return FoundFile(given, "argument")
     system = read_system(settings().var_dir)
     if system is not None and system.descriptors:
-        return Path(system.descriptors)
-    return HERE if HERE.is_file() else None
+        return FoundFile(Path(system.descriptors), "running system")
+    return FoundFile(HERE, "this folder") if HERE.is_file() else None
 
 
 def read_files(path: Path) -> FileDescriptorSet:
@@ -41,16 +52,16 @@ def read_files(path: Path) -> FileDescriptorSet:
         raise CommandError(f"{path} holds no descriptors: make it with protoc --descriptor_set_out") from None
 
 
-def installed(package: str) -> FileDescriptorSet:
-    """The platform's contracts, and those of a package that is installed here or stands in this folder."""
+def installed(packages: Iterable[str]) -> FileDescriptorSet:
+    """The contracts of packages that are installed here or stand in this folder."""
     import sys
 
     # As `python -m` does: a contract is found in the folder one stands in.
     sys.path.insert(0, str(Path.cwd()))
     found = FileDescriptorSet()
     names: set[str] = set()
-    for name in dict.fromkeys(("trunk", package)):
-        for module in _generated(name):
+    for package in packages:
+        for module in _generated(package):
             _add(module.DESCRIPTOR, found, names)
     return found
 
@@ -59,9 +70,11 @@ def _generated(package: str) -> Iterator[ModuleType]:
     import importlib
     import pkgutil
 
+    if not all(word.isidentifier() for word in package.split(".")):
+        return
     try:
         root = importlib.import_module(package)
-    except (ModuleNotFoundError, ValueError):
+    except ModuleNotFoundError:
         return
     for one in pkgutil.walk_packages(getattr(root, "__path__", ()), f"{package}."):
         if one.name.endswith("_pb2"):

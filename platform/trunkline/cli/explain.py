@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +28,7 @@ PIPED_WIDTH = 10_000
 def explain(
     method: Annotated[str, typer.Argument(help="Full name, such as pos.cart.v1.CartService/FinalizeCart.")],
     target: Annotated[str, typer.Option(help="Service that is called; by default what its package says.")] = "",
-    descriptors: Annotated[Path | None, typer.Option(help="File with the contracts; by default what runs here.")] = None,
+    descriptors: Annotated[Path | None, typer.Option(help="File with contracts; by default what runs here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Tell what happens to a call and why: every value that holds for it, and where it comes from."""
@@ -38,7 +38,7 @@ def explain(
 
     platform = settings()
     path = method.removeprefix("/")
-    where, rpcs = _contracts(descriptors, path)
+    contracts, rpcs = _contracts(descriptors, path)
     if path not in rpcs:
         raise CommandError(_unknown(path, rpcs))
     contract = read_method(rpcs[path])
@@ -48,6 +48,7 @@ def explain(
     rows = [
         Explained("target", called, "--target" if target else f"package of {contract.service}"),
         _address(called, platform),
+        contracts,
         *explained(contract, platform.calls, platform, target=called),
         Explained("validation", _constrained(rpcs[path].input_type), "contract"),
         *live(called, contract),
@@ -55,25 +56,28 @@ def explain(
     unknown = platform.calls.unknown(rpcs, _targets(rpcs, called, platform))
     if as_json:
         values = [asdict(row) for row in rows]
-        print_json({"method": path, "contracts": where, "unknown_keys": unknown, "values": values})
+        print_json({"method": path, "target": called, "unknown_keys": unknown, "values": values})
     else:
-        _print_table([*rows, *_remarks(where, unknown)])
+        _print_table([*rows, *([Explained("unknown keys", unknown, "setting TRUNKLINE_CALLS")] if unknown else [])])
 
 
-def live(target: str, method: Method) -> list[Explained]:
-    """What running services of a target add; no service is asked so far."""
+def live(target: str, method: Method) -> list[Explained]:  # noqa: ARG001 - whom to ask, and about what
+    """What running services of a target add to it; so far none is asked."""
     return []
 
 
-def _contracts(given: Path | None, path: str) -> tuple[str, dict[str, MethodDescriptor]]:
+def _contracts(given: Path | None, path: str) -> tuple[Explained, dict[str, MethodDescriptor]]:
+    """The rpcs of all contracts that are found, and which contracts these are."""
     from trunkline.cli.descriptors import find_file, installed, read_files
+    from trunkline.explanation import Explained
     from trunkline.service_config import rpcs
 
-    file = find_file(given)
-    if file is not None:
-        return str(file), rpcs(read_files(file))
-    service = path.partition("/")[0]
-    return "installed packages", rpcs(installed(service.rpartition(".")[0]))
+    found = find_file(given)
+    if found is not None:
+        return Explained("contracts", str(found.path), found.source), rpcs(read_files(found.path))
+    package = path.partition("/")[0].rpartition(".")[0]
+    packages = ["trunk"] if package.startswith("trunk.") else ["trunk", package]
+    return Explained("contracts", packages, "installed packages"), rpcs(installed(packages))
 
 
 def _unknown(path: str, rpcs: Iterable[str]) -> str:
@@ -131,14 +135,6 @@ def _rules(message: Descriptor, prefix: str, above: frozenset[str]) -> Iterator[
             yield from _rules(field.message_type, f"{prefix}{field.name}.", above | {message.full_name})
 
 
-def _remarks(where: str, unknown: Sequence[str]) -> Iterator[Explained]:
-    from trunkline.explanation import Explained
-
-    yield Explained("contracts", where, "")
-    if unknown:
-        yield Explained("unknown keys", list(unknown), "setting TRUNKLINE_CALLS")
-
-
 def _print_table(rows: Iterable[Explained]) -> None:
     import sys
 
@@ -150,7 +146,10 @@ def _print_table(rows: Iterable[Explained]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_plain(row.name), _text(row.name, row.value), row.source))
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, markup=False, highlight=False)
+    with console.capture() as printed:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def _plain(name: str) -> str:

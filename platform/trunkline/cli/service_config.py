@@ -21,7 +21,7 @@ def service_config(
     from trunkline.service_config import as_json
     from trunkline.service_config import service_config as config_of
 
-    path = find_file(descriptors)
-    if path is None:
+    found = find_file(descriptors)
+    if found is None:
         raise CommandError("no contracts are here: name a file made by protoc --descriptor_set_out --include_imports")
-    print(as_json(config_of(read_files(path))), end="")
+    print(as_json(config_of(read_files(found.path))), end="")

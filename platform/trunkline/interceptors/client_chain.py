@@ -55,7 +55,7 @@ class ClientChain:
         timeout_s = call.deadline - self.peer.clock.monotonic()
         wire = call.wire = call.send(
             call.request,
-            timeout=timeout_s if timeout_s > 0.0 else 0.0,
+            timeout=max(0.0, timeout_s),
             metadata=Sent((*call.metadata, *call.attempt_metadata)),
             **(call.options or {}),
         )

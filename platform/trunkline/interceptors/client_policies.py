@@ -10,7 +10,7 @@ import grpc
 from trunkline import headers
 from trunkline.call import InboundCall
 from trunkline.errors import ServiceError, platform_error
-from trunkline.interceptors.chain import Policy, Proceed
+from trunkline.interceptors.chain import Gate, Policy, Proceed
 from trunkline.interceptors.client_call import ClientCall, Reply
 from trunkline.interceptors.peer import Peer
 from trunkline.method import Access, Method
@@ -18,14 +18,15 @@ from trunkline.policies.breaker import SERVER_FAULTS, Breaker
 from trunkline.policies.deadline import client_deadline, hopeless
 
 ClientPolicy = Policy[ClientCall, Any]
+ClientGate = Gate[ClientCall]
 _KEYS = uuid.UUID("6f2f4f0e-6b1f-5a52-9d4e-2f7d7c1d0a11")
 
 
-def deadline(method: Method, peer: Peer) -> ClientPolicy:
+def deadline(method: Method, peer: Peer) -> ClientGate:
     """Gives the call its deadline, and its key if it changes anything."""
     monotonic = peer.clock.monotonic
 
-    async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
+    def check(call: ClientCall) -> None:
         inbound = call.inbound
         if inbound is not None and inbound.failure is not None:
             # The handler has ended its call and goes on: what it still asks of others would have an effect.
@@ -43,9 +44,8 @@ def deadline(method: Method, peer: Peer) -> ClientPolicy:
         if method.mutates and not call.idempotency_key:
             call.idempotency_key = derive_key(inbound, method, call.request)
             call.metadata.append((headers.IDEMPOTENCY_KEY, call.idempotency_key))
-        return await proceed(call)
 
-    return policy
+    return Gate(check)
 
 
 def derive_key(inbound: InboundCall | None, method: Method, request: Any) -> str:
@@ -106,12 +106,12 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
     return policy
 
 
-def credentials(method: Method, peer: Peer) -> ClientPolicy | None:
+def credentials(method: Method, peer: Peer) -> ClientGate | None:
     """Sends a fresh token with every attempt, and for whom the call is made."""
     if method.access is Access.PUBLIC:
         return None
 
-    async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
+    async def check(call: ClientCall) -> None:
         if peer.credential is None:
             raise platform_error(
                 grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "this process has no credential to call others with"
@@ -131,9 +131,8 @@ def credentials(method: Method, peer: Peer) -> ClientPolicy | None:
                 call.attempt_metadata.append((headers.CALLER, call.inbound.caller.token))
             elif call.inbound.tenant_id:
                 call.attempt_metadata.append((headers.TENANT, call.inbound.tenant_id))
-        return await proceed(call)
 
-    return policy
+    return Gate(check)
 
 
 def _expired() -> ServiceError:

@@ -41,7 +41,7 @@ class UnaryUnary(_Callable, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         self,
         request: Any,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as grpc.aio's
+        timeout: float | None = None,
         metadata: Any = None,
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
@@ -60,7 +60,7 @@ class UnaryStream(_Callable, grpc.aio.UnaryStreamMultiCallable[Any, Any]):
         self,
         request: Any,
         *,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
         metadata: Any = None,
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
@@ -78,7 +78,7 @@ class StreamUnary(_Callable, grpc.aio.StreamUnaryMultiCallable[Any, Any]):
     def __call__(
         self,
         request_iterator: Any = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
         metadata: Any = None,
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,
@@ -96,7 +96,7 @@ class StreamStream(_Callable, grpc.aio.StreamStreamMultiCallable[Any, Any]):
     def __call__(
         self,
         request_iterator: Any = None,
-        timeout: float | None = None,  # noqa: ASYNC109
+        timeout: float | None = None,
         metadata: Any = None,
         credentials: grpc.CallCredentials | None = None,
         wait_for_ready: bool | None = None,

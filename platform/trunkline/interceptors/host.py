@@ -8,16 +8,22 @@ from typing import Protocol
 
 from trunkline.call import IdempotencyContext, Principal
 from trunkline.clock import Clock
-from trunkline.interceptors.chain import Policy
+from trunkline.interceptors.chain import Gate, Policy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import Method
 
 ServerPolicy = Policy[ServerCall, bytes | None]
-"""A link of the server chain: gives the encoded answer, or None where it was streamed."""
+"""A link of the server chain round the rest: gives the encoded answer, or None where it was streamed."""
+ServerGate = Gate[ServerCall]
+"""A link of the server chain before the rest."""
 
 
 class Verifier(Protocol):
     """Says whose token it is."""
+
+    def cached(self, token: str) -> Principal | None:
+        """The principal of a token that was verified before and still holds; None: ask `verify`."""
+        ...
 
     async def verify(self, token: str) -> Principal:
         """The principal of a valid token; ServiceError for any other."""
@@ -51,7 +57,7 @@ class Host:
     rate_per_tenant: float = 0.0
     """Calls a second of one tenant; 0 means no limit."""
     running: int = 0
-    """Calls being served."""
+    """Calls being served, the one that asks among them; kept by the telemetry link."""
     next_free: dict[str, float] = field(default_factory=dict)
     """State of the rate limit, per tenant."""
     in_progress: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -60,5 +66,5 @@ class Host:
     """What settings make of a contract; None: nothing."""
 
 
-Maker = Callable[[Method, Host], ServerPolicy | None]
-"""Makes a policy for a method of a service."""
+Maker = Callable[[Method, Host], ServerPolicy | ServerGate | None]
+"""Makes a link for a method of a service; None: it has nothing to do there."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 
 import grpc
 import structlog
 
 from trunkline import headers
+from trunkline.call import Principal
 from trunkline.errors import ServiceError, platform_error
-from trunkline.interceptors.chain import Proceed
-from trunkline.interceptors.host import Host, ServerPolicy, Verifier
+from trunkline.interceptors.chain import Gate
+from trunkline.interceptors.host import Host, ServerGate, Verifier
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Access, Method
 from trunkline.policies.access import may_call
@@ -19,38 +21,53 @@ _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("trunkline.server")
 
 
-def authentication(method: Method, host: Host) -> ServerPolicy | None:
+def authentication(method: Method, host: Host) -> ServerGate | None:
     """Finds out who sends the call, and for whom."""
-    if method.service in EXEMPT_SERVICES or (method.access is Access.PUBLIC and host.verifier is None):
+    verifier = host.verifier
+    if method.service in EXEMPT_SERVICES or (method.access is Access.PUBLIC and verifier is None):
         return None
 
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
+    def check(call: ServerCall) -> Awaitable[None] | None:
         header = call.metadata.get(headers.AUTHORIZATION)
         if header is not None:
-            await _identify(call, _bearer(header), host.verifier)
+            token = _bearer(header)
+            if verifier is None:
+                raise platform_error(
+                    grpc.StatusCode.UNAVAILABLE, "KEYS_UNAVAILABLE", "this server cannot verify tokens"
+                )
+            sender = verifier.cached(token)
+            if sender is None or sender.kind == "service":
+                return _identify(call, sender, token, verifier)
+            _sent_by_caller(call, sender)
         elif method.access is not Access.PUBLIC:
             raise platform_error(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING", "the call needs a token")
         elif headers.CALLER in call.metadata or headers.TENANT in call.metadata:
             raise _metadata_refused()
-        return await proceed(call)
+        return None
 
-    return policy
+    return Gate(check)
 
 
-async def _identify(call: ServerCall, token: str, verifier: Verifier | None) -> None:
-    if verifier is None:
-        raise platform_error(grpc.StatusCode.UNAVAILABLE, "KEYS_UNAVAILABLE", "this server cannot verify tokens")
+def _sent_by_caller(call: ServerCall, sender: Principal) -> None:
+    if headers.CALLER in call.metadata or headers.TENANT in call.metadata:
+        raise _metadata_refused()
     inbound = call.inbound
-    inbound.sender = await verifier.verify(token)
+    inbound.sender = inbound.caller = sender
+    inbound.tenant_id = sender.tenant_id
+
+
+async def _identify(call: ServerCall, sender: Principal | None, token: str, verifier: Verifier) -> None:
+    inbound = call.inbound
+    inbound.sender = sender = sender or await verifier.verify(token)
+    if sender.kind != "service":
+        _sent_by_caller(call, sender)
+        return
     forwarded, tenant = call.metadata.get(headers.CALLER), call.metadata.get(headers.TENANT)
-    if inbound.sender.kind != "service":
-        if forwarded is not None or tenant is not None:
-            raise _metadata_refused()
-        inbound.caller, inbound.tenant_id = inbound.sender, inbound.sender.tenant_id
-    elif forwarded is not None:
+    if forwarded is not None:
         if tenant is not None:
             raise _metadata_refused()
-        inbound.caller = await verifier.verify(str(forwarded))
+        forwarded = str(forwarded)
+        inbound.caller = verifier.cached(forwarded) or await verifier.verify(forwarded)
         if inbound.caller.kind == "service":
             raise _metadata_refused()
         inbound.tenant_id = inbound.caller.tenant_id
@@ -58,7 +75,7 @@ async def _identify(call: ServerCall, token: str, verifier: Verifier | None) -> 
         if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
             raise _metadata_refused()
         inbound.tenant_id = tenant
-        _log.info("service acts for tenant", tenant=inbound.tenant_id, sender=inbound.sender.subject)
+        _log.info("service acts for tenant", tenant=inbound.tenant_id, sender=sender.subject)
 
 
 def _bearer(header: str | bytes) -> str:
@@ -74,13 +91,13 @@ def _metadata_refused() -> ServiceError:
     )
 
 
-def authorization(method: Method, _: Host) -> ServerPolicy | None:
+def authorization(method: Method, _: Host) -> ServerGate | None:
     """Lets through whom the contract allows."""
     if method.access is Access.PUBLIC:
         return None
     access = method.access.value
 
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
+    def check(call: ServerCall) -> None:
         sender, principal = call.inbound.sender, call.inbound.principal
         if not may_call(
             access,
@@ -91,6 +108,5 @@ def authorization(method: Method, _: Host) -> ServerPolicy | None:
             raise platform_error(
                 grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED", "the caller may not do this", method=method.path
             )
-        return await proceed(call)
 
-    return policy
+    return Gate(check)

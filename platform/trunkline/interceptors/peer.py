@@ -6,11 +6,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from trunkline.auth.credential import Credential
 from trunkline.clock import Clock
 from trunkline.interceptors.answers import KeptAnswers
-from trunkline.interceptors.chain import Policy
+from trunkline.interceptors.chain import Gate, Policy
 from trunkline.interceptors.client_call import ClientCall
 from trunkline.method import Method
 from trunkline.policies.breaker import Breaker, BreakerSettings
@@ -58,5 +59,5 @@ class Peer:
         return found
 
 
-Maker = Callable[[Method, Peer], Policy[ClientCall, object] | None]
+Maker = Callable[[Method, Peer], Policy[ClientCall, Any] | Gate[ClientCall] | None]
 """Makes a link of the client chain for a method and a target; None: it has nothing to do there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,7 +17,18 @@ from trunkline.method import Method
 class ServerCall:
     """One inbound call on its way through the chain."""
 
-    __slots__ = ("context", "error", "handler", "inbound", "metadata", "method", "request", "trace", "trailers")
+    __slots__ = (
+        "context",
+        "error",
+        "handler",
+        "inbound",
+        "limit",
+        "metadata",
+        "method",
+        "request",
+        "trace",
+        "trailers",
+    )
 
     def __init__(
         self,
@@ -42,12 +54,36 @@ class ServerCall:
         """Sent with an OK status."""
         self.error: ServiceError | None = None
         """What the call ended with, if not OK; for telemetry."""
+        self.limit: TimeLimit | None = None
+        """Ends it, where the server grants less time than the caller."""
         self.trace: Any = None
         """The span of this call, where it is sampled."""
 
     def add_trailers(self, *trailers: tuple[str, str | bytes]) -> None:
         """Adds to what is sent last."""
         self.trailers = [*(self.trailers or ()), *trailers]
+
+
+class TimeLimit:
+    """Cancels the current task after some seconds. It is told apart from every other cancellation by `end`."""
+
+    __slots__ = ("_expired", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._expired = False
+        self._timer = task.get_loop().call_later(seconds, self._expire)
+
+    def end(self) -> bool:
+        """Ends it; whether the time was over, and nobody else has cancelled the task."""
+        self._timer.cancel()
+        return self._expired and self._task.uncancel() == 0
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
 
 
 class HandlerContext:

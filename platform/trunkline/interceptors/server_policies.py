@@ -9,9 +9,9 @@ import grpc
 import structlog
 
 from trunkline.errors import ServiceError, Trailers, bounded, platform_error, trailers_of
-from trunkline.interceptors.chain import Proceed
-from trunkline.interceptors.host import Host, ServerPolicy
-from trunkline.interceptors.server_call import ServerCall
+from trunkline.interceptors.chain import Gate, Proceed
+from trunkline.interceptors.host import Host, ServerGate, ServerPolicy
+from trunkline.interceptors.server_call import ServerCall, TimeLimit
 from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies import rate
 from trunkline.policies.deadline import hopeless, server_deadline
@@ -27,21 +27,28 @@ def errors(_: Method, __: Host) -> ServerPolicy:
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         try:
             reply = await proceed(call)
-            if call.inbound.failure is None:
+            if call.inbound.failure is None and (call.limit is None or not call.limit.end()):
                 if call.trailers:
                     call.context.set_trailing_metadata(tuple(call.trailers))
                 return reply
-            # Whatever a servicer does after it has aborted, the call ends as it asked first.
-            failure = call.inbound.failure
+            # The servicer has aborted, or its time was over, and it went on all the same.
+            failure = call.inbound.failure or _expired_at_work()
         except ServiceError as error:
             failure = call.inbound.failure or error
         except asyncio.CancelledError as error:
-            if _cancelled_from_outside():
+            if call.limit is not None and call.limit.end():
+                failure = _expired_at_work()
+            elif _cancelled_from_outside():
                 raise
-            # The handler's own doing: its caller still waits for an answer.
-            failure = call.inbound.failure or _unknown(error)
+            else:
+                # The handler's own doing: its caller still waits for an answer.
+                failure = call.inbound.failure or _unknown(error)
         except Exception as error:  # noqa: BLE001 - the one place where the unknown is caught
+            # Whatever a servicer does after it has aborted, the call ends as it asked first.
             failure = call.inbound.failure or _unknown(error)
+        finally:
+            if call.limit is not None:
+                call.limit.end()
         await _abort(call, failure)
         raise AssertionError("abort returned")
 
@@ -77,98 +84,68 @@ def _unknown(error: BaseException) -> ServiceError:
     return platform_error(grpc.StatusCode.INTERNAL, "INTERNAL_ERROR", "internal error", error_id=error_id)
 
 
-def deadline(method: Method, host: Host) -> ServerPolicy:
+def deadline(method: Method, host: Host) -> ServerGate:
     """Refuses hopeless work, and ends work whose time is over."""
     endless = method.service in EXEMPT_SERVICES and method.server_streaming
     monotonic = host.clock.monotonic
 
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
+    def check(call: ServerCall) -> None:
         now, remaining_s, inbound = monotonic(), call.context.time_remaining(), call.inbound
         if endless and remaining_s is None:
-            return await proceed(call)
+            return
         inbound.clock = host.clock
         inbound.deadline = server_deadline(
             now, remaining_s=remaining_s, default_s=method.deadline_s, ceiling_s=method.max_deadline_s
         )
+        granted_s = inbound.deadline - now
         if hopeless(now, inbound.deadline):
             raise _too_late()
-        with _TimeLimit(inbound.deadline - now):
-            return await proceed(call)
+        # The caller's own deadline is held by gRPC, which cancels the task; a timer of ours would cost every call.
+        if remaining_s is None or granted_s < remaining_s:
+            call.limit = TimeLimit(granted_s)
 
-    return policy
-
-
-class _TimeLimit:
-    """Cancels the task when the time is over, and makes DEADLINE_EXPIRED of that.
-
-    As asyncio.timeout, at a third of its cost, which every call would pay; and a handler that swallows the
-    cancellation does not get away with it.
-    """
-
-    __slots__ = ("_expired", "_task", "_timer")
-
-    def __init__(self, seconds: float) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._expired = False
-        self._timer = task.get_loop().call_later(seconds, self._expire)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._timer.cancel()
-        if self._expired and self._task.uncancel() == 0 and (kind is None or issubclass(kind, asyncio.CancelledError)):
-            raise _expired(
-                "the deadline passed during the work, which may have been done: repeat it with the same key"
-            ) from None
-
-    def _expire(self) -> None:
-        self._expired = True
-        self._task.cancel()
+    return Gate(check)
 
 
 def _too_late() -> ServiceError:
     return _expired("too little time was left to begin the work")
 
 
+def _expired_at_work() -> ServiceError:
+    return _expired("the deadline passed during the work, which may have been done: repeat it with the same key")
+
+
 def _expired(message: str) -> ServiceError:
     return platform_error(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED", message)
 
 
-def concurrency(method: Method, host: Host) -> ServerPolicy | None:
+def concurrency(method: Method, host: Host) -> ServerGate | None:
     """Sheds calls beyond what a server may run at once, before the costlier checks."""
     if method.service in EXEMPT_SERVICES:
         return None
 
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        if host.running >= host.max_concurrent_calls:
+    def check(_: ServerCall) -> None:
+        if host.running > host.max_concurrent_calls:
             raise platform_error(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 "CONCURRENCY_LIMIT",
                 "the server runs as many calls as it may",
                 retry_after_s=SHED_RETRY_S,
             )
-        host.running += 1
-        try:
-            return await proceed(call)
-        finally:
-            host.running -= 1
 
-    return policy
+    return Gate(check)
 
 
-def rate_limit(method: Method, host: Host) -> ServerPolicy | None:
+def rate_limit(method: Method, host: Host) -> ServerGate | None:
     """Holds each tenant to its share."""
     if not host.rate_per_tenant or method.service in EXEMPT_SERVICES:
         return None
     limit = rate.RateLimit(host.rate_per_tenant, max(1, int(host.rate_per_tenant)))
 
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
+    def check(call: ServerCall) -> None:
         tenant = call.inbound.tenant_id
         if not tenant:
-            return await proceed(call)
+            return
         decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0), cost=method.cost)
         host.next_free[tenant] = decision.next_free
         if not decision.admitted:
@@ -178,6 +155,5 @@ def rate_limit(method: Method, host: Host) -> ServerPolicy | None:
                 "the tenant calls too often",
                 retry_after_s=decision.retry_after_s,
             )
-        return await proceed(call)
 
-    return policy
+    return Gate(check)

@@ -164,6 +164,6 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         await self._joined()
 
 
-async def _over(call: ClientCall) -> Any:
+async def _over(_: ClientCall) -> Any:
     """Stands where the chain stood: a call that has ended holds nothing of it."""
     raise asyncio.InvalidStateError("the call has ended")

@@ -7,19 +7,20 @@ from typing import Any
 
 import grpc
 import protovalidate
+from buf.validate import validate_pb2
 from google.protobuf.message import DecodeError, Message
 
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError, Violation, platform_error
-from trunkline.interceptors.chain import Proceed
-from trunkline.interceptors.host import Host, ServerPolicy
+from trunkline.interceptors.chain import Gate
+from trunkline.interceptors.host import Host, ServerGate
 from trunkline.interceptors.server_call import HandlerContext, RequestStream, ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
 
 
-def validation(method: Method, _: Host) -> ServerPolicy:
+def validation(method: Method, _: Host) -> ServerGate:
     """Reads and decodes the request, and lets only what its contract allows go on."""
     request_type = method.request_type
-    constrained = method.service not in EXEMPT_SERVICES
+    constrained = method.service not in EXEMPT_SERVICES and is_constrained(request_type.DESCRIPTOR)
 
     def decode(raw: bytes) -> Message:
         try:
@@ -32,19 +33,37 @@ def validation(method: Method, _: Host) -> ServerPolicy:
             _validate(message)
         return message
 
-    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        if method.client_streaming:
-            call.request = RequestStream(call.context.read, decode)
-        else:
-            raw = await call.context.read()
-            if raw is grpc.aio.EOF:
-                raise platform_error(
-                    grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_UNREADABLE", "the call carries no request"
-                )
-            call.request = decode(raw)
-        return await proceed(call)
+    async def read(call: ServerCall) -> None:
+        raw = await call.context.read()
+        if raw is grpc.aio.EOF:
+            raise platform_error(grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_UNREADABLE", "the call carries no request")
+        call.request = decode(raw)
 
-    return policy
+    def stream(call: ServerCall) -> None:
+        call.request = RequestStream(call.context.read, decode)
+
+    return Gate(stream if method.client_streaming else read)
+
+
+def is_constrained(descriptor: Any) -> bool:
+    """Whether a message, or one inside it, has a constraint: looking for violations of none takes microseconds too."""
+    seen: set[str] = set()
+    waiting = [descriptor]
+    while waiting:
+        message = waiting.pop()
+        if message.full_name in seen:
+            continue
+        seen.add(message.full_name)
+        if message.GetOptions().HasExtension(validate_pb2.message):
+            return True
+        if any(oneof.GetOptions().ByteSize() for oneof in message.oneofs):
+            return True
+        for field in message.fields:
+            if field.GetOptions().HasExtension(validate_pb2.field):
+                return True
+            if field.message_type is not None:
+                waiting.append(field.message_type)
+    return False
 
 
 def _validate(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""The Prometheus endpoint: `/metrics` over HTTP, in threads of its own, so that a busy event loop can be seen to be busy."""
+"""The Prometheus endpoint: `/metrics` over HTTP, in threads of its own: a busy event loop can be seen to be busy."""
 
 from __future__ import annotations
 
@@ -83,10 +83,14 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().__init__((host, port), _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()  # no thread was to be had
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
@@ -103,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = READ_TIMEOUT_S
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server looks for
+    def do_GET(self) -> None:
         if self.path.partition("?")[0] != "/metrics":
             self.send_error(HTTPStatus.NOT_FOUND, "metrics are at /metrics")
             return

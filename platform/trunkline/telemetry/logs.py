@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, with the request id of the call they belong to."""
+"""Structured logs: one JSON object a line, with the request id of the call they belong to, and its trace."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from trunkline.call import current_call
+from trunkline.telemetry.spans import current_trace_id
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 TEXT_LIMIT = 2000
@@ -72,6 +73,9 @@ def _call_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
         event.setdefault("method", call.method)
         if call.tenant_id:
             event.setdefault("tenant", call.tenant_id)
+    trace_id = current_trace_id()
+    if trace_id:
+        event.setdefault("trace_id", trace_id)
     return event
 
 

@@ -43,7 +43,7 @@ class Budget(Protocol):
     """What is watched of a retry budget."""
 
     def left(self, now: float) -> float:
-        """Retries that may be made at an instant (clock.monotonic). Called from the scrape's thread: changes nothing."""
+        """Retries that may be made at an instant (clock.monotonic). Changes nothing: a scrape asks, in its thread."""
         ...
 
 

@@ -40,7 +40,8 @@ def unsampled(request_id: str) -> str:
     """
     if _REQUEST_ID.fullmatch(request_id):
         return f"00-{request_id}-{request_id[16:]}-00"
-    return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
+    ids = f"{random.getrandbits(192):048x}"
+    return f"00-{ids[:32]}-{ids[32:]}-00"
 
 
 def trace_id_of(request_id: str) -> int | None:

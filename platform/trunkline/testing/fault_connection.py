@@ -52,7 +52,7 @@ class Counts:
     response_bytes: int = 0
     """Bytes sent back to clients."""
     dropped_bytes: int = 0
-    """Bytes thrown away, of both directions."""
+    """Bytes that Blackhole and Half threw away, of both directions. What is lost in a reset is not counted."""
 
 
 @dataclass(slots=True)

@@ -133,12 +133,16 @@ class Half(Mode):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutAfter(Mode):
-    """A connection is reset as soon as so many of its bytes have passed. New connections begin to count anew."""
+    """A connection is reset as soon as so many of its bytes have passed, counted from when the mode was set.
+
+    New connections count from their beginning. All bytes count, frames of HTTP/2 that belong to no call too: to
+    lose the response of a call whose effect happened, Half is surer than a small number.
+    """
 
     response_bytes: int | None = None
-    """Bytes back to the client; 0: the first response is lost whole. None: they are not limited."""
+    """Bytes back to the client; 0: nothing comes back any more. None: they are not limited."""
     request_bytes: int | None = None
-    """Bytes to the server; 0: the first request is lost whole. None: they are not limited."""
+    """Bytes to the server; 0: nothing reaches it any more. None: they are not limited."""
 
     def __post_init__(self) -> None:
         limits = [limit for limit in (self.response_bytes, self.request_bytes) if limit is not None]

@@ -15,6 +15,7 @@ from trunkline.call import InboundCall, serving
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.errors import ServiceError
 from trunkline.interceptors import server_policies
+from trunkline.interceptors.chain import compose
 from trunkline.interceptors.host import Host
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import method_of
@@ -134,9 +135,11 @@ class Remaining:
 
 async def served(remaining_s: float | None, handler: Any) -> InboundCall:
     """The deadline link of the server round a handler, for a caller with so much left."""
-    policy = server_policies.deadline(PING, Host(clock=SYSTEM_CLOCK, verifier=None, answers=None))
+    host = Host(clock=SYSTEM_CLOCK, verifier=None, answers=None)
     call = ServerCall(PING, Remaining(remaining_s), {}, InboundCall(PING.path), handler)
-    await policy(call, handler)
+    await compose([server_policies.deadline(PING, host)], handler)(call)
+    if call.limit is not None:
+        call.limit.end()
     return call.inbound
 
 
