@@ -19,20 +19,22 @@ from trunkline.interceptors import client_cache, client_policies, client_retry, 
 from trunkline.interceptors.client_chain import ClientChain
 from trunkline.interceptors.client_surface import StreamStream, StreamUnary, UnaryStream, UnaryUnary
 from trunkline.interceptors.peer import Maker, Peer
+from trunkline.overrides import effective
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.retry import RetryPolicy
 from trunkline.registry.system import running_target
 from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.settings import PlatformSettings, environment, load
+from trunkline.telemetry.metrics import METRICS
 
 CLIENT_ORDER: tuple[Maker, ...] = (
     client_telemetry.telemetry,  # outermost: sees the final outcome, and names the request for everything below
     client_policies.deadline,  # one deadline and one key for all attempts
     client_cache.cache,  # an answer from memory spends no attempt
     client_retry.retry,  # attempts, hedges among them, share the deadline and the budget
-    client_telemetry.attempts,  # inside retry: each attempt is counted for itself
     client_policies.breaker,  # inside retry: it counts attempts, and its own refusal is not retried
-    client_policies.credentials,  # innermost: a fresh token on every attempt
+    client_policies.credentials,  # a fresh token on every attempt
+    client_telemetry.attempts,  # innermost: what is counted and traced as an attempt was sent
 )
 """The client chain, outermost first."""
 
@@ -179,8 +181,12 @@ def _open(
         budget=RetryBudget(ratio=settings.retry_budget_ratio),
         breaker_settings=settings.breaker_settings(),
         target=target,
+        overrides=settings.calls,
+        log_messages=settings.log_messages,
     )
-    return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS), ClientChain(peer, order))
+    METRICS.watch_budget(name, peer.budget, clock)
+    adjust = partial(effective, overrides=settings.calls, target=name) if settings.calls else None
+    return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS), ClientChain(peer, order, adjust))
 
 
 @cache

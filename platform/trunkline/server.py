@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import grpc
@@ -21,6 +22,7 @@ from trunkline.interceptors.host import Answers, Host, Maker, Verifier
 from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.server_chain import ServerChain
 from trunkline.method import methods_of
+from trunkline.overrides import effective
 from trunkline.settings import PlatformSettings
 from trunkline.shield import shielded_work_ends
 
@@ -190,6 +192,10 @@ class Server:
             answers=service.answers,
             max_concurrent_calls=self._settings.max_concurrent_calls,
             rate_per_tenant=self._settings.rate_per_tenant,
+            log_messages=self._settings.log_messages,
+            adjust=partial(effective, overrides=self._settings.calls, target=service.name)
+            if self._settings.calls
+            else None,
         )
 
     def _background_ended(self, task: asyncio.Task[None]) -> None:

@@ -103,6 +103,14 @@ class PlatformSettings(BaseSettings):
     """Calls let through at once while it is half-open."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
+    log_messages: Literal["never", "failures", "always"] = "never"
+    """Whether log lines of calls show requests and answers: redacted, and cut at two kilobytes."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of the Prometheus endpoint; 0 picks a free one; unset: there is none."""
+    trace_ratio: float = Field(default=0.01, ge=0, le=1)
+    """Share of calls without a trace that begin one."""
+    otlp_endpoint: str = ""
+    """Collector that takes traces (OTLP over gRPC), such as http://127.0.0.1:4317; empty: nothing is traced."""
 
     @field_validator("redis_url")
     @classmethod

@@ -16,6 +16,7 @@ from trunkline.interceptors.peer import Peer
 from trunkline.method import Access, Method
 from trunkline.policies.breaker import SERVER_FAULTS, Breaker
 from trunkline.policies.deadline import client_deadline, hopeless
+from trunkline.telemetry.metrics import METRICS
 
 ClientPolicy = Policy[ClientCall, Any]
 ClientGate = Gate[ClientCall]
@@ -62,7 +63,9 @@ def derive_key(inbound: InboundCall | None, method: Method, request: Any) -> str
 
 def breaker(method: Method, peer: Peer) -> ClientPolicy:
     """Fails at once where the target only fails."""
-    guard = peer.breakers.setdefault(method.path, Breaker(peer.breaker_settings, peer.uniform))
+    settings = peer.overrides.breaker(method, target=peer.name) or peer.breaker_settings
+    guard = peer.breakers.setdefault(method.path, Breaker(settings, peer.uniform))
+    METRICS.watch_breaker(peer.name, method.path, guard)
     monotonic = peer.clock.monotonic
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:

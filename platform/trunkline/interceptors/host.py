@@ -11,6 +11,7 @@ from trunkline.clock import Clock
 from trunkline.interceptors.chain import Gate, Policy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import Method
+from trunkline.telemetry.messages import LogMessages
 
 ServerPolicy = Policy[ServerCall, bytes | None]
 """A link of the server chain round the rest: gives the encoded answer, or None where it was streamed."""
@@ -56,6 +57,8 @@ class Host:
     """Calls served at once."""
     rate_per_tenant: float = 0.0
     """Calls a second of one tenant; 0 means no limit."""
+    log_messages: LogMessages = "never"
+    """Whether log lines show requests and answers, redacted."""
     running: int = 0
     """Calls being served, the one that asks among them; kept by the telemetry link."""
     next_free: dict[str, float] = field(default_factory=dict)

@@ -14,10 +14,12 @@ from trunkline.interceptors.answers import KeptAnswers
 from trunkline.interceptors.chain import Gate, Policy
 from trunkline.interceptors.client_call import ClientCall
 from trunkline.method import Method
+from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import Breaker, BreakerSettings
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.latency import LatencyWindow
 from trunkline.policies.retry import RetryPolicy
+from trunkline.telemetry.messages import LogMessages, shown
 from trunkline.telemetry.metrics import METRICS, ClientMetrics
 
 
@@ -49,6 +51,10 @@ class Peer:
     """How long answers take, per hedged method."""
     answers: KeptAnswers = field(default_factory=KeptAnswers)
     """Answers that may be given again."""
+    overrides: CallOverrides = field(default_factory=CallOverrides)
+    """What settings change of contracts."""
+    log_messages: LogMessages = "never"
+    """Whether log lines show what was sent, redacted."""
     _told: dict[str, ClientMetrics] = field(default_factory=dict)
 
     def told(self, path: str) -> ClientMetrics:
@@ -57,6 +63,10 @@ class Peer:
         if found is None:
             found = self._told[path] = METRICS.client(self.name, path)
         return found
+
+    def shown(self, request: object) -> dict[str, object]:
+        """What a log line of a failed call shows of its request."""
+        return shown(request=request) if self.log_messages != "never" else {}
 
 
 Maker = Callable[[Method, Peer], Policy[ClientCall, Any] | Gate[ClientCall] | None]

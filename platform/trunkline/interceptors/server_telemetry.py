@@ -10,34 +10,41 @@ import time
 import structlog
 
 from trunkline import headers
-from trunkline.call import became_current
+from trunkline.call import InboundCall, became_current
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
+from trunkline.telemetry.messages import shown
 from trunkline.telemetry.metrics import METRICS
+from trunkline.telemetry.trace_context import trace_id
+from trunkline.telemetry.traces import TRACES
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 _log = structlog.get_logger("trunkline.server")
 
 
 def telemetry(method: Method, host: Host) -> ServerPolicy:
-    """Makes the call the current one; counts it, and tells of its outcome in one line."""
-    # What went well is told at debug only, unless the contract wants it audited: a line a call costs a tenth of it.
-    verbose = method.audit or (_log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES)
-    told, timer = METRICS.server(method.path), time.perf_counter
+    """Makes the call the current one; counts and traces it, and tells of its outcome in one line."""
+    # What went well is told at debug only, unless it is asked for: a line a call costs a tenth of it.
+    debug = _log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES
+    verbose = method.audit or debug or host.log_messages == "always"
+    told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        _name(call)
-        became_current(call.inbound)
+        inbound, metadata = call.inbound, call.metadata
+        traceparent = metadata.get(headers.TRACEPARENT)
+        _name(inbound, metadata.get(headers.REQUEST_ID), traceparent)
+        inbound.trace, call.trace = tracer.begin(traceparent, metadata.get(headers.TRACESTATE), inbound.request_id)
+        became_current(inbound)
         told.started()
         host.running += 1
         started = timer()
-        code = "OK"
+        code, answer = "OK", None
         try:
-            return await proceed(call)
+            answer = await proceed(call)
         except asyncio.CancelledError:
-            code = "CANCELLED"
+            code = "DEADLINE_EXCEEDED" if _is_over(inbound) else "CANCELLED"
             raise
         except BaseException:
             code = call.error.code.name if call.error else "INTERNAL"
@@ -46,26 +53,49 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
             seconds = timer() - started
             host.running -= 1
             told.ended(code, seconds)
+            if call.trace is not None:
+                _trace(call, code)
             if verbose or code != "OK":
-                _tell(call, code, seconds)
+                _tell(call, host, code, seconds, answer)
+        return answer
 
     return policy
 
 
-def _name(call: ServerCall) -> None:
+def _name(inbound: InboundCall, sent: str | bytes | None, traceparent: str | bytes | None) -> None:
     """Gives the call its request id: the one that was sent, else the id of its trace."""
-    sent = call.metadata.get(headers.REQUEST_ID)
+    if sent is None:
+        sent = trace_id(traceparent)
     if isinstance(sent, str) and _VISIBLE_ASCII.fullmatch(sent):
-        call.inbound.request_id = sent
+        inbound.request_id = sent
 
 
-def _tell(call: ServerCall, code: str, seconds: float) -> None:
+def _is_over(inbound: InboundCall) -> bool:
+    return inbound.deadline is not None and inbound.clock.monotonic() >= inbound.deadline
+
+
+def _trace(call: ServerCall, code: str) -> None:
+    reason = call.error.reason if call.error else ""
+    replayed = (headers.REPLAYED, "1") in (call.trailers or ())
+    call.trace.ended(code, reason, tenant_id=call.inbound.tenant_id, replayed=replayed)
+
+
+def _tell(call: ServerCall, host: Host, code: str, seconds: float, answer: bytes | None) -> None:
     principal = call.inbound.principal
+    loud = code != "OK" or call.method.audit or host.log_messages == "always"
     _log.log(
-        logging.DEBUG if code == "OK" and not call.method.audit else logging.INFO,
+        logging.INFO if loud else logging.DEBUG,
         "served",
         code=code,
         reason=call.error.reason if call.error else None,
         ms=round(seconds * 1000, 2),
         caller=principal.subject if principal else None,
+        **_messages(call, host, code, answer),
     )
+
+
+def _messages(call: ServerCall, host: Host, code: str, answer: bytes | None) -> dict[str, object]:
+    if host.log_messages == "never" or (host.log_messages == "failures" and code == "OK"):
+        return {}
+    response = call.method.response_type.FromString(answer) if answer is not None else None
+    return shown(request=call.request, response=response)

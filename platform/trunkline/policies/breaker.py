@@ -84,7 +84,7 @@ class BreakerSnapshot:
     """Probes under way whose lease still runs."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Breaker:
     """The breaker of one target and method."""
 

@@ -10,7 +10,7 @@ from trunkline.policies.window import CountWindow
 _ROUNDING = 1e-9
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class RetryBudget:
     """Retries are at most a share of the calls of the last seconds, and never fewer than a floor.
 

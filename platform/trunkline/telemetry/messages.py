@@ -11,13 +11,15 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from trunkline.telemetry.card_numbers import masked, masked_start
 
+LogMessages = Literal["never", "failures", "always"]
+"""Whose messages are logged: nobody's, those of failed calls, all."""
 LIMIT_BYTES = 2048
 """Bytes of JSON that a message takes at most."""
 TEXT_LIMIT = 200
@@ -152,3 +154,8 @@ class _Room:
 @lru_cache(maxsize=4096)
 def _is_redacted(field: FieldDescriptor) -> bool:
     return bool(field.GetOptions().debug_redact)
+
+
+def shown(**messages: object) -> dict[str, object]:
+    """Fields of a log line for messages; what is none (a stream, nothing) is left out."""
+    return {name: readable(message) for name, message in messages.items() if isinstance(message, Message)}

@@ -47,3 +47,8 @@ def unsampled(request_id: str) -> str:
 def trace_id_of(request_id: str) -> int | None:
     """The request id as the id of a trace; None where it cannot be one."""
     return int(request_id, 16) if _REQUEST_ID.fullmatch(request_id) else None
+
+
+def trace_id(traceparent: object) -> str | None:
+    """The trace's id in a received `traceparent`, 32 hex digits; None if it is none."""
+    return read(traceparent)[3:35] or None

@@ -116,9 +116,9 @@ def test_the_order_of_both_chains():
         "deadline",
         "cache",
         "retry",
-        "attempts",
         "breaker",
         "credentials",
+        "attempts",
     ]
     assert [maker.__name__ for maker in server.SERVER_ORDER] == [
         "telemetry",
