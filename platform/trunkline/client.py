@@ -184,9 +184,11 @@ def _open(
         overrides=settings.calls,
         log_messages=settings.log_messages,
     )
-    METRICS.watch_budget(name, peer.budget, clock)
+    METRICS.watch_budget(name, peer.budget)
     adjust = partial(effective, overrides=settings.calls, target=name) if settings.calls else None
-    return _Shared(grpc.aio.insecure_channel(target, options=OPTIONS), ClientChain(peer, order, adjust))
+    channel = grpc.aio.insecure_channel(target, options=OPTIONS)
+    peer.connectivity = lambda: channel.get_state().name
+    return _Shared(channel, ClientChain(peer, order, adjust))
 
 
 @cache

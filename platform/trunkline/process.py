@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 import structlog
@@ -16,7 +17,9 @@ from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.server import BackgroundFailed, PortInUse, Service, serve
 from trunkline.settings import PlatformSettings, ServiceSettings, describe, environment, read, refuse
 from trunkline.storage import DatabaseRefused
+from trunkline.telemetry.endpoint import MetricsPortInUse, serve_metrics
 from trunkline.telemetry.logs import configure_logs
+from trunkline.telemetry.traces import TRACES, configure_traces
 
 S = TypeVar("S", bound=ServiceSettings)
 _log = structlog.get_logger("trunkline.process")
@@ -44,23 +47,37 @@ def run(
     if mistakes or platform is None or settings is None:
         refuse(mistakes)
     configure_logs(name, platform.log_level)
+    configure_traces(name, platform.trace_ratio, platform.otlp_endpoint)
     node = Node(name=name, platform=platform, settings=settings)
     _log.info("starting", **describe(platform, settings))
     try:
         asyncio.run(_run(node, build))
-    except (PortInUse, ContractError, DatabaseRefused) as error:
+    except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused) as error:
         refuse([str(error)])
     except OSError as error:
         refuse([f"{error.filename or platform.var_dir}: {error.strerror or error}"])
     except BackgroundFailed:
         raise SystemExit(1) from None  # it was logged where it failed
+    finally:
+        TRACES.close()
 
 
 async def _run(node: Node[S], build: Build[S]) -> None:
     service = await build(node)
-    # What is here stays: no collection needs to look at it again, least of all the one that Python's end waits for.
-    gc.freeze()
-    await serve([service], node.platform, port=node.settings.port, clock=node.clock)
+    with _metrics(node.platform):
+        # What is here stays: no collection needs to look at it again, least of all the one that Python's end waits for.
+        gc.freeze()
+        await serve([service], node.platform, port=node.settings.port, clock=node.clock)
+
+
+@contextmanager
+def _metrics(platform: PlatformSettings) -> Iterator[None]:
+    if platform.metrics_port is None:
+        yield
+        return
+    with closing(serve_metrics(platform.listen_host, platform.metrics_port)) as endpoint:
+        _log.info("metrics", port=endpoint.port)
+        yield
 
 
 def _missing(platform: PlatformSettings | None, peers: Sequence[str], events: bool) -> list[str]:

@@ -18,6 +18,7 @@ from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.health import Check, Health
 from trunkline.interceptors import identity, server_policies, server_telemetry, validation
+from trunkline.interceptors.call_state import CallStateServicer
 from trunkline.interceptors.host import Answers, Host, Maker, Verifier
 from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.server_chain import ServerChain
@@ -135,12 +136,18 @@ class Server:
 
     async def _start(self) -> None:
         names = services_of(self._services)
-        hosts = {name: self._host(service) for service in self._services for name in names_of(service)}
         self.health = Health(names, gates(self._services), dependencies(self._services))
+        hosts = self._hosts()
+        servicers = [one for service in self._services for one in service.servicers]
+        trusting = next((host for host in hosts.values() if host.verifier is not None), None)
+        if trusting is not None:
+            # Without a verifier nobody could prove to be a service, and so nobody may ask.
+            servicers.append(CallStateServicer(dict(hosts)))
+            names.append(contract_of(servicers[-1]))
+            hosts[names[-1]] = trusting
         chain = ServerChain(hosts, self._order)
-        for service in self._services:
-            for servicer in service.servicers:
-                _register(servicer, chain)
+        for servicer in servicers:
+            _register(servicer, chain)
         self.health.register(chain)
         if self._settings.profile == "development":
             reflection.enable([*names, *self.health.service_names], chain)
@@ -185,8 +192,13 @@ class Server:
                 for close in reversed(service.close):
                     stack.push_async_callback(close)
 
+    def _hosts(self) -> dict[str, Host]:
+        hosts = [(service, self._host(service)) for service in self._services]
+        return {name: host for service, host in hosts for name in names_of(service)}
+
     def _host(self, service: Service) -> Host:
         return Host(
+            name=service.name,
             clock=self._clock,
             verifier=service.verifier,
             answers=service.answers,

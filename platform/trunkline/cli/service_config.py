@@ -15,6 +15,9 @@ def service_config(
         Path | None,
         typer.Argument(help="File made by protoc --descriptor_set_out --include_imports; by default what runs here."),
     ] = None,
+    without_timeouts: Annotated[
+        bool, typer.Option("--without-timeouts", help="Retries only: for C++, Python, Ruby and PHP.")
+    ] = False,
 ) -> None:
     """Print the gRPC service config of contracts: deadlines and retries for Go, Java, C++."""
     from trunkline.cli.descriptors import find_file, read_files
@@ -24,4 +27,4 @@ def service_config(
     found = find_file(descriptors)
     if found is None:
         raise CommandError("no contracts are here: name a file made by protoc --descriptor_set_out --include_imports")
-    print(as_json(config_of(read_files(found.path))), end="")
+    print(as_json(config_of(read_files(found.path), timeouts=not without_timeouts)), end="")

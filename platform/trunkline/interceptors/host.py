@@ -53,6 +53,8 @@ class Host:
     """Verifies tokens; None refuses every method that is not public."""
     answers: Answers | None
     """Where answers are stored; None: this server replays nothing."""
+    name: str = ""
+    """Of the service."""
     max_concurrent_calls: int = 256
     """Calls served at once."""
     rate_per_tenant: float = 0.0

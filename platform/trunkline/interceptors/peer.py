@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from trunkline.policies.latency import LatencyWindow
 from trunkline.policies.retry import RetryPolicy
 from trunkline.telemetry.messages import LogMessages, shown
 from trunkline.telemetry.metrics import METRICS, ClientMetrics
+
+_living: list[weakref.ref[Peer]] = []
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -55,7 +58,12 @@ class Peer:
     """What settings change of contracts."""
     log_messages: LogMessages = "never"
     """Whether log lines show what was sent, redacted."""
+    connectivity: Callable[[], str] = lambda: "UNKNOWN"
+    """State of the connection, as gRPC names it."""
     _told: dict[str, ClientMetrics] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _living.append(weakref.ref(self))
 
     def told(self, path: str) -> ClientMetrics:
         """Where what happens to calls of a method is counted."""
@@ -67,6 +75,12 @@ class Peer:
     def shown(self, request: object) -> dict[str, object]:
         """What a log line of a failed call shows of its request."""
         return shown(request=request) if self.log_messages != "never" else {}
+
+
+def living_peers() -> list[Peer]:
+    """The targets that this process calls, by name."""
+    _living[:] = [one for one in _living if one() is not None]
+    return sorted((peer for one in _living if (peer := one()) is not None), key=lambda peer: peer.name)
 
 
 Maker = Callable[[Method, Peer], Policy[ClientCall, Any] | Gate[ClientCall] | None]

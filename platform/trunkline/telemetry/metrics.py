@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
 import grpc
@@ -36,14 +37,18 @@ CACHE_RESULTS: tuple[CacheResult, ...] = get_args(CacheResult)
 STATE_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 """How a breaker's state is told as a number."""
 _CODES = frozenset(code.name for code in grpc.StatusCode)
-W = TypeVar("W")
+_COPIES = 3
+"""Times a budget is copied at most, where it changes meanwhile."""
+T = TypeVar("T")
+Reference = Callable[[], T | None]
+"""Gives what is watched; None when that is gone."""
 
 
 class Budget(Protocol):
-    """What is watched of a retry budget."""
+    """What is watched of a retry budget. Can be copied."""
 
-    def left(self, now: float) -> float:
-        """Retries that may be made at an instant (clock.monotonic). Changes nothing: a scrape asks, in its thread."""
+    def available(self, now: float) -> float:
+        """Retries that would be granted at an instant (clock.monotonic)."""
         ...
 
 
@@ -163,14 +168,15 @@ class ServerMetrics:
 class Metrics:
     """All counts of a process. Labels are bounded by whom it asks for: methods of contracts, targets of peers.
 
-    Methods that nobody serves are not to be asked for: their names come from outside.
+    Methods that nobody serves are not to be asked for: their names come from outside. clock: what budgets are asked by.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clients: dict[tuple[str, str], ClientMetrics] = {}
         self._servers: dict[str, ServerMetrics] = {}
-        self._breakers: dict[tuple[str, str], tuple[weakref.ref[Breaker], ...]] = {}
-        self._budgets: dict[str, tuple[tuple[weakref.ref[Budget], Clock], ...]] = {}
+        self._breakers: dict[tuple[str, str], tuple[Reference[Breaker], ...]] = {}
+        self._budgets: dict[str, tuple[Reference[Budget], ...]] = {}
+        self._clock = clock
         self._registry: CollectorRegistry | None = None
 
     def client(self, target: str, method: str) -> ClientMetrics:
@@ -186,16 +192,11 @@ class Metrics:
     def watch_breaker(self, target: str, method: str, breaker: Breaker) -> None:
         """Tells the state of a breaker as long as it lives. Where several live, the worst state is told."""
         key = (target, method.lstrip("/"))
-        living = (one for one in self._breakers.get(key, ()) if one() is not None)
-        self._breakers[key] = (*living, weakref.ref(breaker))
+        self._breakers[key] = _with(self._breakers.get(key, ()), breaker)
 
-    def watch_budget(self, target: str, budget: Budget, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Tells what is left of a retry budget as long as it lives. Where several live, their sum is told.
-
-        clock: what the budget is asked by.
-        """
-        living = (one for one in self._budgets.get(target, ()) if one[0]() is not None)
-        self._budgets[target] = (*living, (weakref.ref(budget), clock))
+    def watch_budget(self, target: str, budget: Budget) -> None:
+        """Tells what is left of a retry budget as long as it lives. Where several live, their sum is told."""
+        self._budgets[target] = _with(self._budgets.get(target, ()), budget)
 
     def clients(self) -> list[ClientMetrics]:
         """All counts of outgoing calls."""
@@ -214,10 +215,12 @@ class Metrics:
 
     def budgets(self) -> Iterator[tuple[str, float]]:
         """Target and what is left of what is watched and lives."""
-        for target, watched in self._budgets.copy().items():
-            left = [one.left(clock.monotonic()) for reference, clock in watched if (one := reference()) is not None]
-            if left:
-                yield target, sum(left)
+        for target, references in self._budgets.copy().items():
+            living = [one for reference in references if (one := reference()) is not None]
+            found = [_available(one, self._clock.monotonic()) for one in living]
+            available = [one for one in found if one is not None]
+            if available:
+                yield target, sum(available)
 
     @property
     def registry(self) -> CollectorRegistry:
@@ -245,6 +248,26 @@ class Metrics:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+
+def _with(watched: tuple[Reference[T], ...], one: T) -> tuple[Reference[T], ...]:
+    """The watched that live, and one more. A new tuple: a scrape may be reading the old one."""
+    living = tuple(each for each in watched if isinstance(each, weakref.ref) and each() is not None)
+    try:
+        return (*living, weakref.ref(one))
+    except TypeError:
+        # Its class has slots, and none for weak references: it stays until another takes its place.
+        return (*living, lambda: one)
+
+
+def _available(budget: Budget, now: float) -> float | None:
+    """What a copy of the budget has: one that is asked forgets what is old, and a scrape must change nothing."""
+    for _ in range(_COPIES):
+        try:
+            return deepcopy(budget).available(now)
+        except RuntimeError:
+            continue  # it changed while it was copied
+    return None
 
 
 METRICS = Metrics()

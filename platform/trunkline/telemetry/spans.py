@@ -16,7 +16,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.span import TraceState
 
-from trunkline.telemetry.trace_context import TRACEPARENT, TRACESTATE
+from trunkline.headers import TRACEPARENT, TRACESTATE
 
 Attributes = dict[str, str | int | float | bool]
 """What a span tells beside its name."""

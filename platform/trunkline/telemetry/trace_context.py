@@ -5,10 +5,6 @@ from __future__ import annotations
 import random
 import re
 
-TRACEPARENT = "traceparent"
-"""Name of the metadata: which trace a call belongs to, and which span caused it."""
-TRACESTATE = "tracestate"
-"""Name of the metadata: what tracing systems add to it. Handed on for sampled calls."""
 _CURRENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _LATER = re.compile(r"(?!ff)[0-9a-f]{2}(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-)[0-9a-f]([0-9a-f])(?:-.*)?")
 _REQUEST_ID = re.compile(r"[0-9a-f]{16}(?!0{16})[0-9a-f]{16}")
