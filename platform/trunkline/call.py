@@ -120,9 +120,9 @@ def serving(call: InboundCall) -> Iterator[InboundCall]:
 
 
 @contextmanager
-def acting_for(tenant_id: str, *, method: str = "job", request_id: str = "") -> Iterator[InboundCall]:
+def acting_for(tenant_id: str, *, method: str = "job", request_id: str = "", trace: str = "") -> Iterator[InboundCall]:
     """Work without a caller (a consumer, a job): the service acts as itself and names the tenant."""
-    call = InboundCall(method, tenant_id=tenant_id)
+    call = InboundCall(method, tenant_id=tenant_id, trace=trace)
     if request_id:
         call.request_id = request_id
     with serving(call) as current:

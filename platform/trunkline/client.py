@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 
 from trunkline.auth.credential import Credential, FileCredential
@@ -113,6 +114,42 @@ class PeerChannel(grpc.aio.Channel):
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> StreamStream:
         """As grpc.aio.Channel, with the chain."""
         return StreamStream(self._shared.chain, method, self._shared.channel.stream_stream(method, *args, **kwargs))
+
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Generic[M]):
+    """An answer, and how old it is."""
+
+    message: M
+    """The answer."""
+    stale_age_s: float | None
+    """Seconds since it was fresh, where the server could not be had and a kept answer stands in; None otherwise."""
+
+    @property
+    def stale(self) -> bool:
+        """Whether a kept answer stands in for a failure."""
+        return self.stale_age_s is not None
+
+
+async def read(method: grpc.aio.UnaryUnaryMultiCallable[Any, M], request: Message, **options: Any) -> Read[M]:
+    """An answer, and whether it is of now: `found = await read(stub.GetItem, request)`.
+
+    Reads whose contract declares `stale_if_error` may answer from memory when the server cannot be had.
+
+    Args:
+        method: of a stub on a channel of connect().
+        request: what is asked.
+        options: as for the stub: timeout, metadata.
+
+    Raises:
+        ServiceError: as the stub.
+    """
+    call = method(request, **options)
+    message = await call
+    return Read(message, getattr(call, "stale_age_s", None))
 
 
 def connect(

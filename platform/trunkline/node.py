@@ -22,6 +22,7 @@ from trunkline.events.relay import Relay
 from trunkline.events.topics import declared_topics
 from trunkline.health import Check
 from trunkline.interceptors.host import Verifier
+from trunkline.interceptors.invalidation import Invalidation
 from trunkline.method import Access, methods_of
 from trunkline.server import Background, Service, contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
@@ -157,6 +158,7 @@ class Node(Generic[S]):
         checks: dict[str, Check] = {"db": database.check, **self._peer_checks()}
         if self._redis_checks:
             checks["redis"] = _all_of(self._redis_checks)
+        listening = self._invalidation()
         return Service(
             name=self.name,
             servicers=servicers,
@@ -164,9 +166,15 @@ class Node(Generic[S]):
             answers=storage.unit.answers,
             gate=database.check,
             dependencies=checks,
-            background=[storage.unit.answers.expire_until, *([relay.run] if relay else []), *background],
+            background=[storage.unit.answers.expire_until, *([relay.run] if relay else []), *listening, *background],
             close=[database.close, *self._close, *(channel.close for channel in self.peers.values())],
         )
+
+    def _invalidation(self) -> list[Background]:
+        """Voids answers kept of peers when events say so; nothing to do without Redis or without peers."""
+        if not self.platform.redis_url or not self.peers:
+            return []
+        return [Invalidation(self.platform.redis_url, lambda: [one.peer.answers for one in self.peers.values()]).run]
 
     def _peer_checks(self) -> dict[str, Check]:
         """Whether each peer is connected, for health."""

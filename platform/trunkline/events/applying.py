@@ -14,6 +14,7 @@ from trunkline.events.event import Arrival, ConsumerTransaction
 from trunkline.events.inbox import ATTEMPTS, Verdict, decide
 from trunkline.events.ledger import Key, Ledger
 from trunkline.storage import Outbox, PlatformTables
+from trunkline.telemetry.traces import TRACES
 
 MISSING = "MISSING"
 """Reason of a hole: the event did not come in time."""
@@ -143,9 +144,19 @@ class Applying:
         assert arrival.event is not None
         assert arrival.handler is not None
         envelope = arrival.event.envelope
-        with acting_for(envelope.tenant_id, method=f"consume/{envelope.type}", request_id=envelope.request_id) as call:
-            transaction = ConsumerTransaction(connection, self._outbox, now, call)
-            arrival.handler(transaction, arrival.event)
+        traceparent, trace = TRACES.consumer(envelope.topic).begin(envelope.traceparent, envelope.id)
+        method = f"consume/{envelope.type}"
+        failure = "failed"
+        try:
+            with acting_for(
+                envelope.tenant_id, method=method, request_id=envelope.request_id, trace=traceparent
+            ) as call:
+                transaction = ConsumerTransaction(connection, self._outbox, now, call)
+                arrival.handler(transaction, arrival.event)
+            failure = ""
+        finally:
+            if trace is not None:
+                trace.ended(failure, tenant_id=envelope.tenant_id)
         outcome.published += transaction.published
         outcome.applied.append(arrival)
 

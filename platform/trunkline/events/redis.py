@@ -192,19 +192,26 @@ class Link:
             commands.append(("HSET", confirmed_name(*shard), group, str(ids[-1])))
         _require(await self._pipeline(commands))
 
-    async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes, None]:
-        """What is published on some channels from now on, until the connection is lost.
+    async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes | None, None]:
+        """What is published on some channels from now on, until the connection is lost. None: listening has begun.
 
         Raises:
             RedisUnavailable: it is lost. What is published meanwhile is missed.
         """
         with _mapped():
-            async with self._client.pubsub(ignore_subscribe_messages=True) as subscription:
+            async with self._client.pubsub() as subscription:
                 await subscription.subscribe(*channels)
+                awaited = set(channels)
                 while True:
                     message = await subscription.get_message(timeout=1.0)
-                    if message is not None:
+                    if message is None:
+                        continue
+                    if message["type"] == "message":
                         yield message["data"]
+                    elif awaited and message["type"] == "subscribe":
+                        awaited.discard(message["channel"].decode())
+                        if not awaited:
+                            yield None
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Answers to commands sent together; a refusal of one is its answer."""

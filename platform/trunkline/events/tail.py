@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from google.protobuf.message import DecodeError
 from trunk.event.v1 import envelope_pb2
@@ -13,10 +13,17 @@ from trunkline.events.outage import Outage
 from trunkline.events.redis import Link, RedisUnavailable
 
 
-async def tail(redis_url: str, *topics: str) -> AsyncGenerator[envelope_pb2.Envelope, None]:
+async def tail(
+    redis_url: str, *topics: str, listening: Callable[[], None] = lambda: None
+) -> AsyncGenerator[envelope_pb2.Envelope, None]:
     """Envelopes of some topics as they are published, for ever. While Redis is away, those published are missed.
 
     The channels show the events of all tenants.
+
+    Args:
+        redis_url: where they are published.
+        topics: what to watch.
+        listening: called whenever listening has begun, also anew: before it, anything may have been missed.
     """
     outage = Outage("tail")
     link = Link(redis_url, name="tail")
@@ -27,6 +34,9 @@ async def tail(redis_url: str, *topics: str) -> AsyncGenerator[envelope_pb2.Enve
                 outage.over()
                 async with contextlib.aclosing(link.messages(topics)) as messages:
                     async for data in messages:
+                        if data is None:
+                            listening()
+                            continue
                         envelope = _envelope(data)
                         if envelope is not None:
                             yield envelope

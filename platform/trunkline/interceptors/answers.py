@@ -44,6 +44,10 @@ class KeptAnswers:
 
     flights: dict[Key, Flight] = field(default_factory=dict)
     """Calls under way that others may join."""
+    topics: set[str] = field(default_factory=set)
+    """Events of these make some answers void."""
+    topics_changed: asyncio.Event | None = None
+    """Set when there are more topics: whoever listens to them waits for it."""
     generation: int = 0
     """Grows with every event that makes answers void: an answer asked for before it is not kept."""
     _kept: OrderedDict[Key, Kept] = field(default_factory=OrderedDict)
@@ -65,9 +69,12 @@ class KeptAnswers:
         if len(self._kept) > ENTRIES:
             self._kept.popitem(last=False)
 
-    def drop(self, key: Key) -> None:
-        """Forgets one answer."""
-        self._kept.pop(key, None)
+    def depend_on(self, topics: Collection[str]) -> None:
+        """From now on some answers depend on these topics."""
+        if not self.topics.issuperset(topics):
+            self.topics.update(topics)
+            if self.topics_changed is not None:
+                self.topics_changed.set()
 
     def forget(self, topic: str | None = None, tenant_id: str = "") -> int:
         """Forgets what an event makes void; gives how many answers that were.

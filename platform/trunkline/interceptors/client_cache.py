@@ -25,6 +25,7 @@ def cache(method: Method, peer: Peer) -> Policy[ClientCall, Any] | None:
     if not method.cache_ttl_s or method.client_streaming or method.server_streaming:
         return None
     kept, clock = peer.answers, peer.clock
+    kept.depend_on(method.invalidated_by)
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
         key = (method.path, _for_whom(call.inbound), call.request.SerializeToString(deterministic=True))

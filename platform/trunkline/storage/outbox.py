@@ -39,6 +39,7 @@ class Outbox:
         tenant_id: str,
         now: datetime,
         request_id: str = "",
+        traceparent: str = "",
     ) -> int:
         """Appends one event and gives its number in (topic, key).
 
@@ -58,6 +59,7 @@ class Outbox:
             key=key,
             number=self._number(connection, topic, key),
             request_id=request_id,
+            traceparent=traceparent,
             payload=message.SerializeToString(),
         )
         envelope.time.FromDatetime(now)

@@ -58,6 +58,7 @@ class Transaction:
             tenant_id=tenant,
             now=self.now,
             request_id=self._call.request_id if self._call is not None else "",
+            traceparent=self._call.trace if self._call is not None else "",
         )
         self.published += 1
         return number

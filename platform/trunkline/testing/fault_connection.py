@@ -79,7 +79,7 @@ class Switch:
         self.changed = asyncio.Event()
 
     async def thawed(self) -> None:
-        """Returns when the mode lets anything move."""
+        """Returns when the mode lets anything be sent."""
         while self.mode.frozen:
             await self.changed.wait()
 
@@ -187,7 +187,6 @@ class _Pump:
     async def read(self) -> None:
         """Puts what comes into the line, its end included."""
         while True:
-            await self._switch.thawed()
             data = await asyncio.get_running_loop().sock_recv(self._source, CHUNK_BYTES)
             mode = self._switch.mode
             due = self._switch.clock.monotonic() + mode.delay_s(self._direction, self._switch.uniform)

@@ -26,7 +26,7 @@ class Mode:
     resets: ClassVar[bool] = False
     """Whether connections are reset, the open ones and the new ones."""
     frozen: ClassVar[bool] = False
-    """Whether nothing is read and nothing is sent."""
+    """Whether nothing is sent; after one chunk, nothing is read then either."""
     drops: ClassVar[frozenset[Direction]] = frozenset()
     """Directions whose bytes are read and thrown away."""
     line_bytes: ClassVar[int] = 0
@@ -170,6 +170,6 @@ class Refuse(Mode):
 
 @dataclass(frozen=True, slots=True)
 class Freeze(Mode):
-    """Nothing is read and nothing is lost: senders are held back, as by a stopped process."""
+    """Nothing passes and nothing is lost: what is not sent is not read, which holds senders up (back-pressure)."""
 
     frozen: ClassVar[bool] = True
