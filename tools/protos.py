@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GEN = ROOT / "gen"
 DESCRIPTORS = "descriptors.binpb"
+SERVICE_CONFIG = "service_config.json"
 
 
 def generate(out: Path) -> None:
@@ -47,6 +48,26 @@ def generate(out: Path) -> None:
         if not any(line.startswith("class ") for line in path.read_text().splitlines()):
             path.unlink()
             path.with_suffix(".pyi").unlink(missing_ok=True)
+    write_service_config(out)
+
+
+def write_service_config(out: Path) -> None:
+    """Writes what callers in other languages load: the gRPC service config of all contracts."""
+    # The library reads policies with generated code: with what has just been made, not with what it replaces.
+    sys.path.insert(0, str(out))
+    try:
+        from google.protobuf.descriptor_pb2 import FileDescriptorSet
+        from trunkline.method import ContractError
+        from trunkline.service_config import as_json, service_config
+
+        files = FileDescriptorSet.FromString((out / DESCRIPTORS).read_bytes())
+        try:
+            config = service_config(files)
+        except ContractError as error:
+            raise SystemExit(f"no service config can be made: {error}") from None
+        (out / SERVICE_CONFIG).write_text(as_json(config))
+    finally:
+        sys.path.remove(str(out))
 
 
 def differences(left: Path, right: Path) -> list[str]:

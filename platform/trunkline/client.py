@@ -135,7 +135,7 @@ class Read(Generic[M]):
 
 
 async def read(method: grpc.aio.UnaryUnaryMultiCallable[Any, M], request: Message, **options: Any) -> Read[M]:
-    """An answer, and whether it is of now: `found = await read(stub.GetItem, request)`.
+    """An answer, and whether it is of now or an old one that stands in for a failure.
 
     Reads whose contract declares `stale_if_error` may answer from memory when the server cannot be had.
 
