@@ -23,7 +23,7 @@ from trunkline.registry.system import RunningSystem
 from trunkline.settings import PlatformSettings
 
 from deploy.local.calls import Caller, surely
-from deploy.local.system import SERVICES, credentials_dir
+from deploy.local.system import OPERATOR, SERVICES, credentials_dir
 
 A = TypeVar("A")
 
@@ -93,7 +93,7 @@ async def bootstrap(system: RunningSystem, settings: PlatformSettings, tenant: T
     """Makes the services' credentials, a tenant, and the credential of its back office under the name of admin."""
     async with Caller.from_file(system, settings, root_credential(settings.var_dir)) as root:
         credentials = Credentials(root, credentials_dir(settings.var_dir))
-        for name in SERVICES:
+        for name in (*SERVICES, OPERATOR):
             request = pb.CreateApiKeyRequest(kind=ApiKey.KIND_SERVICE, service_name=name, description=f"service {name}")
             await credentials.ensure(name, request)
         accounts = AccountServiceStub(root.channel("account"))

@@ -11,6 +11,8 @@ from deploy.local.settings import ROOT
 
 SERVICES = ("account", "item", "payment", "store", "terminal", "cart", "report", "journal", "stock")
 """All services, in the order of their ports."""
+OPERATOR = "operator"
+"""Service that nobody runs: tools that look into services act as it."""
 ADMIN = "admin"
 """Who a person acts as by default: the back office of the demo shop."""
 
@@ -43,6 +45,7 @@ def local_system(
         redis_persistent=persistent,
         descriptors=ROOT / "gen" / "descriptors.binpb",
         credentials={name: credentials_dir(var_dir) / name for name in (ADMIN, *terminal_names())},
+        operator=credentials_dir(var_dir) / OPERATOR,
     )
 
 

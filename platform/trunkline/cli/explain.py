@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trunkline.cli.live import live
 from trunkline.cli.output import print_json
 from trunkline.cli.running import CommandError, settings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, MethodDescriptor
 
     from trunkline.explanation import Explained, Value
-    from trunkline.method import Method
     from trunkline.settings import PlatformSettings
 
 COLUMNS = ("what", "value", "from")
@@ -29,6 +29,8 @@ def explain(
     method: Annotated[str, typer.Argument(help="Full name, such as pos.cart.v1.CartService/FinalizeCart.")],
     target: Annotated[str, typer.Option(help="Service that is called; by default what its package says.")] = "",
     descriptors: Annotated[Path | None, typer.Option(help="File with contracts; by default what runs here.")] = None,
+    as_live: Annotated[bool, typer.Option("--live", help="Ask the services that run here, too.")] = False,
+    credential: Annotated[Path | None, typer.Option(help="With --live: file with the credential to ask with.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Tell what happens to a call and why: every value that holds for it, and where it comes from."""
@@ -51,7 +53,7 @@ def explain(
         contracts,
         *explained(contract, platform.calls, platform, target=called),
         Explained("validation", _constrained(rpcs[path].input_type), "contract"),
-        *live(called, contract),
+        *(live(path, called, credential, platform) if as_live else []),
     ]
     unknown = platform.calls.unknown(rpcs, _targets(rpcs, called, platform))
     if as_json:
@@ -59,11 +61,6 @@ def explain(
         print_json({"method": path, "target": called, "unknown_keys": unknown, "values": values})
     else:
         _print_table([*rows, *([Explained("unknown keys", unknown, "setting TRUNKLINE_CALLS")] if unknown else [])])
-
-
-def live(target: str, method: Method) -> list[Explained]:  # noqa: ARG001 - whom to ask, and about what
-    """What running services of a target add to it; so far none is asked."""
-    return []
 
 
 def _contracts(given: Path | None, path: str) -> tuple[Explained, dict[str, MethodDescriptor]]:

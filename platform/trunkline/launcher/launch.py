@@ -133,6 +133,7 @@ def _describe(spec: SystemSpec) -> RunningSystem:
         launcher_pid=os.getpid(),
         descriptors=str(spec.descriptors.absolute()) if spec.descriptors else "",
         credentials={name: str(path.absolute()) for name, path in spec.credentials.items()},
+        operator=str(spec.operator.absolute()) if spec.operator else "",
     )
 
 

@@ -56,6 +56,8 @@ class SystemSpec:
     """File with the contracts of all services, for whoever looks into messages."""
     credentials: Mapping[str, Path] = field(default_factory=dict)
     """What a person may act as → file with that credential, made after the start."""
+    operator: Path | None = None
+    """File with the credential of a service that only asks the others how they are, made after the start."""
     serving_bound_s: float = 60.0
     """Seconds within which all programs must be SERVING."""
 

@@ -22,6 +22,8 @@ class RunningSystem:
     """File with a FileDescriptorSet of all contracts, for whoever looks into messages."""
     credentials: dict[str, str] = field(default_factory=dict)
     """What a person may act as → file with that credential."""
+    operator: str = ""
+    """File with the credential of a service that only asks the others how they are."""
 
 
 def system_file(var_dir: Path) -> Path:
