@@ -21,6 +21,8 @@ class LocalSettings(BaseSettings):
     """Port of account; the other services follow it in the order of the design."""
     redis_port: int = Field(default=50079, ge=1024, le=65535)
     """Port of the embedded Redis-compatible server, where REDIS_URL names no other."""
+    metrics_port: int | None = Field(default=None, ge=1024, le=65000)
+    """Port of account's Prometheus endpoint; the other services' follow it. Unset: there are none."""
     redis_persistent: bool = True
     """Whether that server keeps its data over restarts."""
 

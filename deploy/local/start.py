@@ -23,6 +23,7 @@ async def started(settings: PlatformSettings, local: LocalSettings) -> AsyncIter
         base_port=local.base_port,
         redis_port=local.redis_port,
         redis_url=settings.redis_url,
+        metrics_port=local.metrics_port,
         persistent=local.redis_persistent,
     )
     async with launched(spec, lambda: migrate_all(settings.var_dir)) as running:

@@ -23,7 +23,13 @@ def credentials_dir(var_dir: Path) -> Path:
 
 
 def local_system(
-    var_dir: Path, *, base_port: int = 50050, redis_port: int = 50079, redis_url: str = "", persistent: bool = True
+    var_dir: Path,
+    *,
+    base_port: int = 50050,
+    redis_port: int = 50079,
+    redis_url: str = "",
+    persistent: bool = True,
+    metrics_port: int | None = None,
 ) -> SystemSpec:
     """The system.
 
@@ -33,11 +39,13 @@ def local_system(
         redis_port: of the embedded server.
         redis_url: a server that runs already, used instead.
         persistent: whether the embedded server keeps its data over restarts.
+        metrics_port: of account's Prometheus endpoint, the others' follow; None: there are none.
     """
     ports = {name: base_port + index for index, name in enumerate(SERVICES)}
+    metrics = {name: str(metrics_port + index) if metrics_port else "" for index, name in enumerate(SERVICES)}
     return SystemSpec(
         var_dir=var_dir,
-        programs=[_program(name, port, var_dir) for name, port in ports.items()],
+        programs=[_program(name, port, metrics[name], var_dir) for name, port in ports.items()],
         environment=_environment(ports, var_dir),
         directory=ROOT,
         redis_url=redis_url,
@@ -58,12 +66,14 @@ TERMINALS = 4
 """Terminals of the demo shop, numbered from 1."""
 
 
-def _program(name: str, port: int, var_dir: Path) -> Program:
+def _program(name: str, port: int, metrics_port: str, var_dir: Path) -> Program:
     return Program(
         name=name,
         command=[sys.executable, "-m", f"services.{name}"],
         environment={
             f"POS_{name.upper()}_PORT": str(port),
+            # An inherited port would be everybody's.
+            "TRUNKLINE_METRICS_PORT": metrics_port,
             "TRUNKLINE_CREDENTIAL_FILE": str(credentials_dir(var_dir) / name),
         },
         port=port,

@@ -107,7 +107,7 @@ class ItemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetItem(self, request, context):
-        """Gets an item, deleted or not.
+        """Gets an item, deleted or not. A slow answer is hedged.
 
         Errors: NOT_FOUND/ITEM_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
         """

@@ -50,7 +50,7 @@ class ItemServiceStub:
     Errors: those of CreateItem, INVALID_ARGUMENT/CODE_REPEATED.
     """
     GetItem: _grpc.UnaryUnaryMultiCallable[_item_service_pb2.GetItemRequest, _item_service_pb2.GetItemResponse]
-    """Gets an item, deleted or not.
+    """Gets an item, deleted or not. A slow answer is hedged.
 
     Errors: NOT_FOUND/ITEM_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
     """
@@ -107,7 +107,7 @@ class ItemServiceAsyncStub(ItemServiceStub):
     Errors: those of CreateItem, INVALID_ARGUMENT/CODE_REPEATED.
     """
     GetItem: _aio.UnaryUnaryMultiCallable[_item_service_pb2.GetItemRequest, _item_service_pb2.GetItemResponse]  # type: ignore[assignment]
-    """Gets an item, deleted or not.
+    """Gets an item, deleted or not. A slow answer is hedged.
 
     Errors: NOT_FOUND/ITEM_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
     """
@@ -179,7 +179,7 @@ class ItemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _item_service_pb2.GetItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_item_service_pb2.GetItemResponse, _abc.Awaitable[_item_service_pb2.GetItemResponse]]:
-        """Gets an item, deleted or not.
+        """Gets an item, deleted or not. A slow answer is hedged.
 
         Errors: NOT_FOUND/ITEM_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
         """

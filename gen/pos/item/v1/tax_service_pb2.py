@@ -27,7 +27,7 @@ from pos.item.v1 import tax_pb2 as pos_dot_item_dot_v1_dot_tax__pb2
 from trunk.policy.v1 import policy_pb2 as trunk_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpos/item/v1/tax_service.proto\x12\x0bpos.item.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15pos/item/v1/tax.proto\x1a\x1ctrunk/policy/v1/policy.proto\"?\n\rGetTaxRequest\x12.\n\x08tax_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\"/\n\x0eGetTaxResponse\x12\x1d\n\x03tax\x18\x01 \x01(\x0b\x32\x10.pos.item.v1.Tax\"\x12\n\x10ListTaxesRequest\"4\n\x11ListTaxesResponse\x12\x1f\n\x05taxes\x18\x01 \x03(\x0b\x32\x10.pos.item.v1.Tax2\xb9\x01\n\nTaxService\x12P\n\x06GetTax\x12\x1a.pos.item.v1.GetTaxRequest\x1a\x1b.pos.item.v1.GetTaxResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x12Y\n\tListTaxes\x12\x1d.pos.item.v1.ListTaxesRequest\x1a\x1e.pos.item.v1.ListTaxesResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpos/item/v1/tax_service.proto\x12\x0bpos.item.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x15pos/item/v1/tax.proto\x1a\x1ctrunk/policy/v1/policy.proto\"?\n\rGetTaxRequest\x12.\n\x08tax_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\"/\n\x0eGetTaxResponse\x12\x1d\n\x03tax\x18\x01 \x01(\x0b\x32\x10.pos.item.v1.Tax\"\x12\n\x10ListTaxesRequest\"4\n\x11ListTaxesResponse\x12\x1f\n\x05taxes\x18\x01 \x03(\x0b\x32\x10.pos.item.v1.Tax2\xc2\x01\n\nTaxService\x12P\n\x06GetTax\x12\x1a.pos.item.v1.GetTaxRequest\x1a\x1b.pos.item.v1.GetTaxResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x12\x62\n\tListTaxes\x12\x1d.pos.item.v1.ListTaxesRequest\x1a\x1e.pos.item.v1.ListTaxesResponse\"\x16\x90\x02\x01\x92\xb8\x18\x0f\n\x02\x08\x02\x10\x02\"\x02\x08<B\x03\x08\x90\x1c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TAXSERVICE'].methods_by_name['GetTax']._loaded_options = None
   _globals['_TAXSERVICE'].methods_by_name['GetTax']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\002\020\002'
   _globals['_TAXSERVICE'].methods_by_name['ListTaxes']._loaded_options = None
-  _globals['_TAXSERVICE'].methods_by_name['ListTaxes']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\002\020\002'
+  _globals['_TAXSERVICE'].methods_by_name['ListTaxes']._serialized_options = b'\220\002\001\222\270\030\017\n\002\010\002\020\002\"\002\010<B\003\010\220\034'
   _globals['_GETTAXREQUEST']._serialized_start=128
   _globals['_GETTAXREQUEST']._serialized_end=191
   _globals['_GETTAXRESPONSE']._serialized_start=193
@@ -49,5 +49,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTTAXESRESPONSE']._serialized_start=262
   _globals['_LISTTAXESRESPONSE']._serialized_end=314
   _globals['_TAXSERVICE']._serialized_start=317
-  _globals['_TAXSERVICE']._serialized_end=502
+  _globals['_TAXSERVICE']._serialized_end=511
 # @@protoc_insertion_point(module_scope)

@@ -61,7 +61,8 @@ class TaxServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTaxes(self, request, context):
-        """Lists all taxes by code; they are few, so there are no pages.
+        """Lists all taxes by code; they are few, so there are no pages. Clients may reuse an answer for a minute, and for
+        an hour more while this service cannot be had.
 
         Errors: none of its own.
         """

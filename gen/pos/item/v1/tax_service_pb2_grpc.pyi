@@ -39,7 +39,8 @@ class TaxServiceStub:
     Errors: NOT_FOUND/TAX_NOT_FOUND.
     """
     ListTaxes: _grpc.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxesRequest, _tax_service_pb2.ListTaxesResponse]
-    """Lists all taxes by code; they are few, so there are no pages.
+    """Lists all taxes by code; they are few, so there are no pages. Clients may reuse an answer for a minute, and for
+    an hour more while this service cannot be had.
 
     Errors: none of its own.
     """
@@ -55,7 +56,8 @@ class TaxServiceAsyncStub(TaxServiceStub):
     Errors: NOT_FOUND/TAX_NOT_FOUND.
     """
     ListTaxes: _aio.UnaryUnaryMultiCallable[_tax_service_pb2.ListTaxesRequest, _tax_service_pb2.ListTaxesResponse]  # type: ignore[assignment]
-    """Lists all taxes by code; they are few, so there are no pages.
+    """Lists all taxes by code; they are few, so there are no pages. Clients may reuse an answer for a minute, and for
+    an hour more while this service cannot be had.
 
     Errors: none of its own.
     """
@@ -80,7 +82,8 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tax_service_pb2.ListTaxesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tax_service_pb2.ListTaxesResponse, _abc.Awaitable[_tax_service_pb2.ListTaxesResponse]]:
-        """Lists all taxes by code; they are few, so there are no pages.
+        """Lists all taxes by code; they are few, so there are no pages. Clients may reuse an answer for a minute, and for
+        an hour more while this service cannot be had.
 
         Errors: none of its own.
         """

@@ -73,7 +73,8 @@ class SettingsServiceServicer:
     def GetSetting(self, request, context):
         """Gets the value of a setting that holds in one place, and where it was set.
 
-        Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once.
+        Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once;
+        while this service cannot be had, for ten minutes more.
         Errors: NOT_FOUND/SETTING_UNKNOWN, PERMISSION_DENIED/STORE_FOREIGN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -45,7 +45,8 @@ class SettingsServiceStub:
     GetSetting: _grpc.UnaryUnaryMultiCallable[_settings_service_pb2.GetSettingRequest, _settings_service_pb2.GetSettingResponse]
     """Gets the value of a setting that holds in one place, and where it was set.
 
-    Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once.
+    Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once;
+    while this service cannot be had, for ten minutes more.
     Errors: NOT_FOUND/SETTING_UNKNOWN, PERMISSION_DENIED/STORE_FOREIGN.
     """
     ListSettings: _grpc.UnaryUnaryMultiCallable[_settings_service_pb2.ListSettingsRequest, _settings_service_pb2.ListSettingsResponse]
@@ -71,7 +72,8 @@ class SettingsServiceAsyncStub(SettingsServiceStub):
     GetSetting: _aio.UnaryUnaryMultiCallable[_settings_service_pb2.GetSettingRequest, _settings_service_pb2.GetSettingResponse]  # type: ignore[assignment]
     """Gets the value of a setting that holds in one place, and where it was set.
 
-    Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once.
+    Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once;
+    while this service cannot be had, for ten minutes more.
     Errors: NOT_FOUND/SETTING_UNKNOWN, PERMISSION_DENIED/STORE_FOREIGN.
     """
     ListSettings: _aio.UnaryUnaryMultiCallable[_settings_service_pb2.ListSettingsRequest, _settings_service_pb2.ListSettingsResponse]  # type: ignore[assignment]
@@ -106,7 +108,8 @@ class SettingsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_settings_service_pb2.GetSettingResponse, _abc.Awaitable[_settings_service_pb2.GetSettingResponse]]:
         """Gets the value of a setting that holds in one place, and where it was set.
 
-        Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once.
+        Clients may reuse an answer for 5 seconds: tills ask with every sale, and a new value need not hold at once;
+        while this service cannot be had, for ten minutes more.
         Errors: NOT_FOUND/SETTING_UNKNOWN, PERMISSION_DENIED/STORE_FOREIGN.
         """
 

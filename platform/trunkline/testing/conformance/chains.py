@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from trunkline.client import CLIENT_ORDER
 from trunkline.interceptors.host import Maker as ServerMaker
@@ -11,6 +12,7 @@ from trunkline.interceptors.peer import Maker as ClientMaker
 from trunkline.server import SERVER_ORDER
 from trunkline.testing.conformance.rpcs import SHAPES
 
+M = TypeVar("M")
 CLIENT_NEEDS = frozenset({"deadline"})
 """Without it an attempt has no time at all."""
 SERVER_NEEDS = frozenset({"errors", "validation"})
@@ -92,5 +94,5 @@ def names(links: Iterable[object]) -> frozenset[str]:
     return frozenset(named(link) for link in links)
 
 
-def _only[M](links: tuple[M, ...], wanted: Iterable[str]) -> tuple[M, ...]:
+def _only(links: tuple[M, ...], wanted: Iterable[str]) -> tuple[M, ...]:
     return tuple(link for link in links if named(link) in set(wanted))

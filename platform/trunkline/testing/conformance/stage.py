@@ -1,0 +1,179 @@
+"""Where a case is played: a running bench, the script of its handlers, and the caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from trunkline.client import PeerChannel
+from trunkline.clock import Clock
+from trunkline.errors import ServiceError
+from trunkline.interceptors.peer import Peer
+from trunkline.policies.breaker import Breaker
+from trunkline.server import Server
+from trunkline.testing.conformance.expected import Plan
+from trunkline.testing.conformance.servicers import Script
+from trunkline.testing.conformance.watch import BOUND_S, until
+from trunkline.testing.fault_proxy import FaultProxy
+
+FAILURES = 5
+"""Failures in a row that open a breaker with the settings of every preset."""
+LONG_AGO_S = 3600.0
+"""Seconds after which an open breaker lets a probe pass, whatever its settings."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """How a call ended for its caller."""
+
+    messages: int = 0
+    """Messages it received."""
+    raised: str = ""
+    """What was raised: ServiceError, CancelledError, or anything else; empty for an answer."""
+    code: grpc.StatusCode | None = None
+    """Of the ServiceError."""
+    reason: str = ""
+    """Of the ServiceError."""
+    told: grpc.StatusCode | None = None
+    """What the call object says it ended with."""
+    done: bool = False
+    """Whether the call object says that it has ended."""
+    cancelled: bool = False
+    """Whether the call object says that it was cancelled."""
+
+
+class Stage:
+    """One case while it is played."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        script: Script,
+        *,
+        server: Server,
+        channel: PeerChannel,
+        clock: Clock,
+        proxy: FaultProxy | None,
+    ) -> None:
+        self.plan = plan
+        """What it is about."""
+        self.script = script
+        """What the handlers do, and have seen."""
+        self.server = server
+        """The server."""
+        self.channel = channel
+        """To the server, with the client chain."""
+        self.clock = clock
+        """Time of both sides."""
+        self.proxy = proxy
+        """Between the two, where the connection is to be cut."""
+        self.hedge_due = asyncio.Event()
+        """Set when slow attempts are to be hedged; until then time stands still for them."""
+        self.seen: Seen | None = None
+        """How the call ended; None: nobody waits for its end."""
+        self.problems: list[str] = []
+        """What was not as it must be."""
+        self.opened = 0
+        """Streams of requests that were begun."""
+        self.closed = 0
+        """Of these, those that were let go."""
+        self.peer.sleep = self._pause
+        self.peer.uniform = _lowest
+        if plan.half_open:
+            self.peer.breakers[plan.rpc.method.path] = self.opened_breaker(LONG_AGO_S)
+
+    @property
+    def peer(self) -> Peer:
+        """What the client knows of the server."""
+        return self.channel.peer
+
+    def opened_breaker(self, ago_s: float) -> Breaker:
+        """A breaker that opened so many seconds ago."""
+        guard, opened_at = Breaker(self.peer.breaker_settings, _lowest), self.clock.monotonic() - ago_s
+        while (permit := guard.admit(opened_at)) is not None:
+            guard.report(permit, opened_at, failed=True)
+        return guard
+
+    def begin(self, value: str = "first", *, held: bool = False, **options: Any) -> Any:
+        """Begins a call. held: the caller sends one of its requests and keeps the stream open."""
+        return self.plan.rpc.begin(self.channel, value, self._requests(value, held), **options)
+
+    def reading(self, call: Any, seen: Seen) -> asyncio.Task[None]:
+        """A task that takes all that comes, and notes it."""
+        return asyncio.create_task(_read(call, seen, streams=self.plan.rpc.method.server_streaming))
+
+    async def ended(self, call: Any, reader: asyncio.Task[None], seen: Seen) -> None:
+        """Waits for the end of a call and of its reader; it is the one that the case is about."""
+        self.seen = seen
+        await asyncio.wait({reader}, timeout=BOUND_S)
+        if not reader.done():
+            self.problems.append(f"the call has not ended after {BOUND_S:.0f} s")
+            reader.cancel()
+            return
+        await self.agree(call, seen)
+
+    async def agree(self, call: Any, seen: Seen) -> None:
+        """Asks the call object how the call ended."""
+        asking = asyncio.create_task(call.code())
+        await asyncio.wait({asking}, timeout=BOUND_S)
+        if not asking.done() or asking.cancelled() or asking.exception() is not None:
+            self.problems.append(f"code() of the call does not tell: {asking!r}")
+            asking.cancel()
+            return
+        seen.told, seen.done, seen.cancelled = asking.result(), call.done(), call.cancelled()
+
+    async def finish(self, call: Any) -> None:
+        """Takes all that comes of a call."""
+        seen = Seen()
+        await self.ended(call, self.reading(call, seen), seen)
+
+    async def stuck(self, number: int = 1) -> None:
+        """Returns when so many calls are stuck in their handlers."""
+        await self.happens(f"{number} calls reach the handler", lambda: self.script.waiting >= number)
+
+    async def happens(self, what: str, condition: Any) -> None:
+        """Returns when a condition holds; it is a problem if that takes too long."""
+        if not await until(condition):
+            self.problems.append(f"{what}: not within {BOUND_S:.0f} s")
+
+    async def _requests(self, value: str, held: bool) -> AsyncIterator[Message]:
+        self.opened += 1
+        try:
+            yield self.plan.rpc.request(value)
+            if held:
+                await asyncio.Event().wait()
+            yield self.plan.rpc.request(value)
+        finally:
+            self.closed += 1
+
+    async def _pause(self, seconds: float) -> None:
+        if self.plan.hedged:
+            await self.hedge_due.wait()
+        elif self.proxy is not None:
+            # A connection was cut: the server notices before the next attempt comes.
+            await until(lambda: self.script.cancelled > 0)
+
+
+async def _read(call: Any, seen: Seen, *, streams: bool) -> None:
+    try:
+        if streams:
+            async for _ in call:
+                seen.messages += 1
+        else:
+            await call
+            seen.messages += 1
+    except ServiceError as error:
+        seen.raised, seen.code, seen.reason = "ServiceError", error.code, error.reason
+    except BaseException as error:
+        seen.raised = type(error).__name__
+        if not isinstance(error, asyncio.CancelledError):
+            seen.raised = repr(error)
+
+
+def _lowest(low: float, high: float) -> float:
+    return low

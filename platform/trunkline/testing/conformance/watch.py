@@ -1,0 +1,88 @@
+"""Looks for what a call must not leave behind: tasks, and what asyncio and the interpreter complain of."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, Self
+
+BOUND_S = 5.0
+"""Seconds within which whatever is waited for must happen; a fault alone makes it longer."""
+STEP_S = 0.001
+"""Seconds between two looks."""
+
+
+async def until(condition: Callable[[], bool], within_s: float = BOUND_S) -> bool:
+    """Waits for a condition; False: it did not come true in time."""
+    loop = asyncio.get_running_loop()
+    latest = loop.time() + within_s
+    while not condition():
+        if loop.time() > latest:
+            return False
+        await asyncio.sleep(STEP_S)
+    return True
+
+
+class Watch:
+    """Watches from where it is entered. Warnings and hooks are the process's: one watch at a time.
+
+    Tasks are told apart by what they run, not one by one: grpc's server replaces the task that takes the next call
+    with every call.
+    """
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        """Tasks that were destroyed, failures nobody asked for, coroutines nobody awaited."""
+        self._stack = ExitStack()
+        self._before: Counter[str] = Counter()
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._stack.callback(loop.set_exception_handler, loop.get_exception_handler())
+        loop.set_exception_handler(lambda _, context: self._asyncio_complains(context))
+        self._stack.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
+        sys.unraisablehook = self._interpreter_complains
+        self._warned = self._stack.enter_context(warnings.catch_warnings(record=True))
+        warnings.simplefilter("always")
+        if not gc.get_freeze_count():
+            # What was there before is not looked through again: a collection takes microseconds, not a tenth of a second.
+            gc.freeze()
+            self._stack.callback(gc.unfreeze)
+        self._before = _running()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    async def settle(self, within_s: float) -> list[str]:
+        """Waits until no more runs than before, as far as it ends in time; gives all that is left, and complaints."""
+        await until(lambda: not self.left(), within_s)
+        gc.collect()
+        await asyncio.sleep(0)  # what finalizers ask of the loop
+        warned = [str(one.message) for one in self._warned or ()]
+        return [*(f"a task is left: {name}" for name in self.left()), *self.complaints, *warned]
+
+    def left(self) -> list[str]:
+        """What runs now and did not run before."""
+        return sorted((_running() - self._before).elements())
+
+    def _asyncio_complains(self, context: dict[str, Any]) -> None:
+        told = context.get("exception") or context.get("task") or context.get("future") or ""
+        self.complaints.append(f"asyncio: {context['message']} {told!r}")
+
+    def _interpreter_complains(self, unraisable: Any) -> None:
+        self.complaints.append(f"{unraisable.err_msg or 'ignored'}: {unraisable.exc_value!r} in {unraisable.object!r}")
+
+
+def _running() -> Counter[str]:
+    return Counter(_what(task) for task in asyncio.all_tasks() if task is not asyncio.current_task())
+
+
+def _what(task: asyncio.Task[Any]) -> str:
+    work = task.get_coro()
+    return str(getattr(work, "__qualname__", work))
