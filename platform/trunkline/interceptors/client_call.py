@@ -61,7 +61,7 @@ class Sent(grpc.aio.Metadata):
     """Metadata to be sent, as it is. grpc's own class sorts it by name first, at some cost per header."""
 
     def __init__(self, items: tuple[tuple[str, str | bytes], ...]) -> None:
-        super().__init__()
+        # Not grpc's own __init__, which makes what only its lookups by name need.
         self._items = items
 
     def __iter__(self) -> Any:

@@ -41,14 +41,14 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         return self._call.stale_age_s
 
     def __await__(self) -> Generator[Any, None, Any]:
-        if self._runner is None and not self._cancelled:
+        if self._runner is None and not self.done():
             self._begin.cancel()
             self._runner, self._inline = asyncio.current_task(), True
             return (yield from self._run().__await__())
         return (yield from self._joined().__await__())
 
     def _start(self) -> None:
-        if self._runner is None and not self._cancelled:
+        if self._runner is None and not self.done():
             self._runner = asyncio.get_running_loop().create_task(self._alone())
 
     async def _alone(self) -> None:
@@ -73,7 +73,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
 
     def _end(self, error: BaseException | None) -> None:
         self._error = error
-        self._proceed = _over
+        self._proceed, self._runner = _over, None
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
@@ -40,8 +40,6 @@ _CODES = frozenset(code.name for code in grpc.StatusCode)
 _COPIES = 3
 """Times a budget is copied at most, where it changes meanwhile."""
 T = TypeVar("T")
-Reference = Callable[[], T | None]
-"""Gives what is watched; None when that is gone."""
 
 
 class Budget(Protocol):
@@ -174,8 +172,8 @@ class Metrics:
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clients: dict[tuple[str, str], ClientMetrics] = {}
         self._servers: dict[str, ServerMetrics] = {}
-        self._breakers: dict[tuple[str, str], tuple[Reference[Breaker], ...]] = {}
-        self._budgets: dict[str, tuple[Reference[Budget], ...]] = {}
+        self._breakers: dict[tuple[str, str], tuple[weakref.ref[Breaker], ...]] = {}
+        self._budgets: dict[str, tuple[weakref.ref[Budget], ...]] = {}
         self._clock = clock
         self._registry: CollectorRegistry | None = None
 
@@ -250,14 +248,9 @@ class Metrics:
         )
 
 
-def _with(watched: tuple[Reference[T], ...], one: T) -> tuple[Reference[T], ...]:
+def _with(watched: tuple[weakref.ref[T], ...], one: T) -> tuple[weakref.ref[T], ...]:
     """The watched that live, and one more. A new tuple: a scrape may be reading the old one."""
-    living = tuple(each for each in watched if isinstance(each, weakref.ref) and each() is not None)
-    try:
-        return (*living, weakref.ref(one))
-    except TypeError:
-        # Its class has slots, and none for weak references: it stays until another takes its place.
-        return (*living, lambda: one)
+    return (*(each for each in watched if each() is not None), weakref.ref(one))
 
 
 def _available(budget: Budget, now: float) -> float | None:

@@ -44,9 +44,7 @@ class Chain:
     """The call is the probe of a breaker that was open."""
 
 
-def chains(
-    extra_client: tuple[ClientMaker, ...] = (), extra_server: tuple[ServerMaker, ...] = ()
-) -> Iterator[Chain]:
+def chains(extra_client: tuple[ClientMaker, ...] = (), extra_server: tuple[ServerMaker, ...] = ()) -> Iterator[Chain]:
     """The chains that are tried.
 
     Args:

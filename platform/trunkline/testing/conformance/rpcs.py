@@ -39,6 +39,11 @@ class Rpc:
         """Messages of a reply that goes well."""
         return ANSWERS if self.method.server_streaming else 1
 
+    @property
+    def streams(self) -> bool:
+        """Requests or answers are a stream."""
+        return self.method.client_streaming or self.method.server_streaming
+
     def request(self, value: str) -> Message:
         """One request with a value; a changing rpc is asked for one effect, whatever the value."""
         request: Any = self.method.request_type()

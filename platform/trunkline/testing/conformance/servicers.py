@@ -29,7 +29,9 @@ class Script:
     codes: tuple[grpc.StatusCode, ...] = ()
     """The n-th call fails with the n-th, reason AS_ASKED; those after them are answered."""
     stuck: int = 0
-    """So many calls, the first ones, never answer."""
+    """So many calls, the first ones, do not answer until they are released."""
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    """Lets those that are stuck go on."""
     late: bool = False
     """It is after the first message of a streaming reply that they fail or get stuck."""
     raises: BaseException | None = None
@@ -56,7 +58,7 @@ class Script:
         if number <= self.stuck:
             self.waiting += 1
             try:
-                await asyncio.Event().wait()
+                await self.release.wait()
             except asyncio.CancelledError:
                 self.cancelled += 1
                 raise

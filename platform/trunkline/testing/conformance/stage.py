@@ -21,8 +21,6 @@ from trunkline.testing.conformance.servicers import Script
 from trunkline.testing.conformance.watch import BOUND_S, until
 from trunkline.testing.fault_proxy import FaultProxy
 
-FAILURES = 5
-"""Failures in a row that open a breaker with the settings of every preset."""
 LONG_AGO_S = 3600.0
 """Seconds after which an open breaker lets a probe pass, whatever its settings."""
 
@@ -99,6 +97,11 @@ class Stage:
             guard.report(permit, opened_at, failed=True)
         return guard
 
+    def forget(self) -> None:
+        """Nothing has happened yet."""
+        self.script.handled, self.script.metadata, self.seen = 0, [], None
+        self.opened = self.closed = 0
+
     def begin(self, value: str = "first", *, held: bool = False, **options: Any) -> Any:
         """Begins a call. held: the caller sends one of its requests and keeps the stream open."""
         return self.plan.rpc.begin(self.channel, value, self._requests(value, held), **options)
@@ -152,6 +155,7 @@ class Stage:
             self.closed += 1
 
     async def _pause(self, seconds: float) -> None:
+        await asyncio.sleep(0)
         if self.plan.hedged:
             await self.hedge_due.wait()
         elif self.proxy is not None:

@@ -1,0 +1,156 @@
+"""The cases: every chain, every rpc of it, every outcome."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.client import connect
+from trunkline.clock import SYSTEM_CLOCK
+from trunkline.interceptors.host import Maker as ServerMaker
+from trunkline.interceptors.peer import Maker as ClientMaker
+from trunkline.overrides import parse
+from trunkline.policies.breaker import BreakerState
+from trunkline.testing.conformance.acts import acts
+from trunkline.testing.conformance.chains import Chain, chains, names
+from trunkline.testing.conformance.checks import TARGET, NotConforming, compare, counted, next_answered, stuck
+from trunkline.testing.conformance.expected import Expected, Plan
+from trunkline.testing.conformance.outcomes import Outcome, outcomes
+from trunkline.testing.conformance.rpcs import Rpc, rpc_of
+from trunkline.testing.conformance.servicers import Holder, MemoryAnswers, Script, ScriptedEffects, ScriptedPing
+from trunkline.testing.conformance.servicers import ScriptedPolicies, Tokens
+from trunkline.testing.conformance.stage import Stage
+from trunkline.testing.conformance.watch import Watch
+from trunkline.testing.fault_proxy import LOOPBACK, FaultProxy
+from trunkline.testing.ping import BENCH_SETTINGS, bench
+
+SETTLE_S = 2.0
+"""Seconds within which all that a call has begun must have ended after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call through one chain that ends in one way."""
+
+    chain: Chain
+    """The links of both sides."""
+    rpc: Rpc
+    """What is called."""
+    outcome: Outcome
+    """How it ends."""
+
+    def __str__(self) -> str:
+        return f"{self.chain.name}/{self.rpc.name}/{self.outcome.name}"
+
+    async def run(self, **options: Any) -> None:
+        """Plays it on a bench of its own. Not to be run beside others: metrics and warnings are the process's.
+
+        Args:
+            options: of bench(), apart from `ping`, `servicers` and `service`: other settings, another chain.
+
+        Raises:
+            NotConforming: what happened is not what must; the text says all that differs.
+        """
+        async with self._open(options) as stage:
+            await self.outcome.prime(stage)
+            stage.forget()
+            with Watch() as watch:
+                problems = [*await self._play(stage, watch), *stuck(stage)]
+        if problems:
+            raise NotConforming("\n  ".join([f"{self}:", *problems]))
+
+    async def _play(self, stage: Stage, watch: Watch) -> list[str]:
+        expected, before = self.outcome.expect(stage.plan), counted(stage.plan)
+        await self.outcome.play(stage)
+        left = await watch.settle(SETTLE_S)
+        found = [*stage.problems, *left, *compare(stage, expected, counted(stage.plan) - before)]
+        if found or not self._goes_on(expected):
+            return found
+        return [*await self._next(stage), *await watch.settle(SETTLE_S)]
+
+    def _goes_on(self, expected: Expected) -> bool:
+        return self.outcome.next and expected.breaker is not BreakerState.OPEN
+
+    async def _next(self, stage: Stage) -> list[str]:
+        """The call after: nothing of this one stands in its way."""
+        handled, effects = stage.script.handled, stage.script.effects
+        stage.script.codes, stage.script.stuck, stage.script.raises = (), 0, None
+        # A change is repeated with its key; a read is another one, which no kept answer fits.
+        await stage.finish(stage.begin("first" if stage.plan.rpc.method.mutates else "next"))
+        return [*stage.problems, *next_answered(stage, handled, effects)]
+
+    @asynccontextmanager
+    async def _open(self, options: dict[str, Any]) -> AsyncIterator[Stage]:
+        options = self._options(options)
+        clients, servers = options["client_order"], options["server_order"]
+        settings, clock = options["settings"], options["clock"]
+        script = self.outcome.script(self.rpc)
+        answers = MemoryAnswers()
+        served = [ScriptedPolicies(script), ScriptedEffects(script, answers)]
+        service = {"verifier": Tokens(), "answers": answers}
+        async with AsyncExitStack() as stack:
+            on = await stack.enter_async_context(
+                bench(ping=ScriptedPing(script), servicers=served, service=service, **options)
+            )
+            channel, proxy = on.channel, None
+            if self.outcome.cuts:
+                proxy = await stack.enter_async_context(FaultProxy(LOOPBACK, on.server.port))
+                channel = await stack.enter_async_context(
+                    connect(
+                        TARGET,
+                        credential=options["credential"],
+                        target=f"dns:///{proxy.target}",
+                        settings=settings,
+                        clock=clock,
+                        order=clients,
+                    )
+                )
+            await channel.channel_ready()
+            attempts, half_open = settings.retry_attempts, self.chain.half_open
+            plan = Plan(self.rpc, names(clients), names(servers), attempts, half_open)
+            yield Stage(plan, script, server=on.server, channel=channel, clock=clock, proxy=proxy)
+
+    def _options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Options of bench(): those of the case, and over them those that are given."""
+        outcome = self.outcome
+        order = {"client_order": self.chain.client, "server_order": self.chain.server}
+        clock = outcome.clock() if outcome.clock else SYSTEM_CLOCK
+        credential = Holder(outcome.token) if outcome.token is not None else None
+        options = {"settings": BENCH_SETTINGS, "clock": clock, "credential": credential} | order | given
+        changes: dict[str, Any] = {"drain_s": 0.0, **outcome.settings}
+        if "credentials" in names(options["client_order"]):
+            changes["calls"] = parse({self.rpc.method.path[1:]: {"access": outcome.access}})
+        options["settings"] = options["settings"].model_copy(update=changes)
+        return options
+
+
+def cases(
+    only: Collection[str] | None = None,
+    *,
+    extra_client: tuple[ClientMaker, ...] = (),
+    extra_server: tuple[ServerMaker, ...] = (),
+) -> list[Case]:
+    """The cases of the platform's own links; with extra links those of each of these alone, and of all together.
+
+    Args:
+        only: names of chains, such as `retry`, `server.deadline` or `full`; None: all.
+        extra_client: makers of further links of the client; they stand innermost, where every attempt passes.
+        extra_server: makers of further links of the server; they stand innermost, round the handler.
+
+    Raises:
+        ValueError: a name is none of a chain.
+    """
+    found = {chain.name: chain for chain in chains(extra_client, extra_server)}
+    if only is not None and (unknown := set(only) - set(found)):
+        raise ValueError(f"there is no chain {', '.join(sorted(unknown))}: there are {', '.join(found)}")
+    ways = [*outcomes(), *acts()]
+    return [
+        Case(chain, rpc, outcome)
+        for chain in found.values()
+        if only is None or chain.name in only
+        for rpc in map(rpc_of, chain.rpcs)
+        for outcome in ways
+        if outcome.fits(chain, rpc)
+    ]
