@@ -34,6 +34,8 @@ class Flight:
 
     task: asyncio.Task[Any]
     """Gives the message."""
+    deadline: float
+    """Instant (monotonic) at which it ends: that of the call which began it."""
     waiting: int = 0
     """Askers; the last one that leaves cancels it."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 
 from trunkline.call import InboundCall
-from trunkline.errors import ServiceError
+from trunkline.errors import ServiceError, platform_error
 from trunkline.interceptors.answers import Flight, Kept, Key
 from trunkline.interceptors.chain import Policy, Proceed
 from trunkline.interceptors.client_call import ClientCall
@@ -60,19 +60,18 @@ def _stale_age_s(method: Method, peer: Peer, key: Key) -> float | None:
 async def _shared(method: Method, peer: Peer, key: Key, call: ClientCall, proceed: Proceed[ClientCall, Any]) -> bytes:
     """The answer of one call for all who ask the same while it runs."""
     flight = peer.answers.flights.get(key)
-    if flight is None:
-        peer.told(method.path).cached("miss")
-        return await _joined(peer, key, _take_off(method, peer, key, call, proceed))
-    peer.told(method.path).cached("shared")
-    try:
-        async with asyncio.timeout(call.deadline - peer.clock.monotonic()):
-            return await _joined(peer, key, flight)
-    except ServiceError as error:
-        if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED or call.deadline <= peer.clock.monotonic():
-            raise
-    except TimeoutError:
-        pass
-    # The other's time was shorter than ours, or ours is over: the call of our own tells.
+    peer.told(method.path).cached("miss" if flight is None else "shared")
+    while flight is not None:
+        try:
+            async with asyncio.timeout(call.deadline - peer.clock.monotonic()):
+                return await _joined(peer, key, flight)
+        except ServiceError as error:
+            if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED or call.deadline <= flight.deadline:
+                raise
+        except TimeoutError:
+            raise _too_late() from None
+        # Only the other's time was over. The first of those who still wait asks again, for all of them.
+        flight = peer.answers.flights.get(key)
     return await _joined(peer, key, _take_off(method, peer, key, call, proceed))
 
 
@@ -88,7 +87,7 @@ def _take_off(method: Method, peer: Peer, key: Key, call: ClientCall, proceed: P
         return answer
 
     # A task: whoever came first may leave while others still wait.
-    flight = peer.answers.flights[key] = Flight(asyncio.get_running_loop().create_task(fly()))
+    flight = peer.answers.flights[key] = Flight(asyncio.get_running_loop().create_task(fly()), call.deadline)
     flight.task.add_done_callback(lambda task: _landed(peer, key, flight, task))
     return flight
 
@@ -112,6 +111,14 @@ async def _joined(peer: Peer, key: Key, flight: Flight) -> bytes:
             flight.task.cancel()
     answer: bytes = flight.task.result()
     return answer
+
+
+def _too_late() -> ServiceError:
+    return platform_error(
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "DEADLINE_EXPIRED",
+        "the answer, which others wait for too, was late",
+    )
 
 
 def _for_whom(inbound: InboundCall | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,6 +17,8 @@ from trunkline.errors import PLATFORM_DOMAIN, ServiceError, from_call
 from trunkline.method import Method
 
 Metadata = list[tuple[str, str | bytes]]
+STATUS_S = 1.0
+"""Seconds in which the status of a call must come after a request could not be written to it."""
 
 
 @dataclass(slots=True)
@@ -71,6 +75,28 @@ class Sent(grpc.aio.Metadata):
         return len(self._items)
 
 
+class _ServersStatus:
+    """grpc's innermost call object, for calls that send a stream.
+
+    A request that is written while the server ends the call fails, and grpc then overwrites the server's status with
+    INTERNAL (grpc/grpc#36066). Here the status that the server has sent, or is about to send, stands.
+    """
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def set_internal_error(self, text: str) -> None:
+        """Fails the call, unless its own status comes in time."""
+        asyncio.get_running_loop().call_later(STATUS_S, self._fail, text)
+
+    def _fail(self, text: str) -> None:
+        if not self._call.done():
+            self._call.set_internal_error(text)
+
+
 Ended = Callable[[ServiceError | None, bool], None]
 """Told once how a reply ended: its error if there was one, and whether it ran to its end."""
 
@@ -81,26 +107,46 @@ class Reply:
     def __init__(self, wire: Any) -> None:
         self.wire = wire
         """grpc's own call object."""
+        if hasattr(wire, "_async_request_poller"):
+            wire._cython_call = _ServersStatus(wire._cython_call)
+        self.given_up = False
+        """The caller has left before its end."""
+        self._over = False
         self._on_end: list[Ended] = []
 
     def on_end(self, callback: Ended) -> None:
         """Calls back once, with the error if there was one, and whether the call ran to its end."""
         self._on_end.append(callback)
 
+    async def failure(self) -> ServiceError | None:
+        """The error that the call has ended with; waits for its end. None: it went well."""
+        wire = self.wire
+        if (code := await wire.code()) is grpc.StatusCode.OK:
+            return None
+        trailers = await wire.trailing_metadata()
+        return error_of(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailers, await wire.details()))
+
     def left(self) -> None:
         """Nobody wants the rest: the call is cancelled, and whoever counts on its end is told."""
-        self.wire.cancel()
-        self._ended(None, complete=False)
-
-    def __del__(self) -> None:
-        # Never awaited, or left in the middle: what its links hold is given back all the same.
-        if self._on_end:
+        if not self._over:
+            self.given_up = True
+            self.wire.cancel()
             self._ended(None, complete=False)
 
+    def __del__(self) -> None:
+        # Never awaited, or left in the middle: grpc's own object lives on for as long as the call does.
+        with suppress(RuntimeError):  # the loop is closed, and the call with it
+            self.left()
+
     def _ended(self, error: ServiceError | None, *, complete: bool) -> None:
+        self._over = True
         callbacks, self._on_end = self._on_end, []
         for callback in callbacks:
             callback(error, complete)
+        # grpc waits for the next request even of a call that has ended: one that never comes would hold a task forever.
+        asking = getattr(self.wire, "_async_request_poller", None)
+        if asking is not None:
+            asking.cancel()
 
 
 class UnaryReply(Reply):

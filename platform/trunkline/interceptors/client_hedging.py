@@ -67,9 +67,9 @@ class _Attempts:
                     step = self._decision.timer_fired(self._now())
                     continue
                 attempt, began = self._running.pop(task)
-                self._latency.observe(self._now() - began)
                 step, answer = self._ended(attempt, task)
                 if step.action is Action.DONE:
+                    self._latency.observe(self._now() - began)
                     return answer
         finally:
             self._leave()
@@ -114,8 +114,9 @@ class _Attempts:
         if self._timer is not None:
             self._timer.cancel()
         for task, (_, began) in self._running.items():
-            # It was at least as slow as this: without the slow ones the quantile would sink with every hedge.
-            self._latency.observe(self._now() - began)
+            if self._decision.ended is Action.DONE:
+                # It was at least as slow as this: without the slow ones the quantile would sink with every hedge.
+                self._latency.observe(self._now() - began)
             task.add_done_callback(_drop)
             task.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import grpc
 
@@ -13,6 +14,7 @@ from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Answers, Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import Method
+from trunkline.shield import after_shielded
 
 COME_BACK_S = (0.05, 1.0)
 """A repeat of a running call is told to come back after as long as that has run, but between these, in seconds."""
@@ -61,7 +63,8 @@ def _replaying(method: Method, host: Host, answers: Answers) -> ServerPolicy:
             # As it was stored: a repeat must get the same bytes.
             return context.answer if context.answer is not None else reply
         finally:
-            del host.in_progress[running]
+            # What a handler has shielded goes on without it: until that has ended, a repeat would do it once more.
+            after_shielded(inbound, partial(host.in_progress.pop, running))
 
     return policy
 

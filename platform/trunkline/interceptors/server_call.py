@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -126,21 +126,40 @@ class HandlerContext:
             raise self._call.inbound.failure
 
 
+DEAD_CALL_S = 1.0
+"""Seconds within which the cancellation of a call arrives on which nothing can be sent any more."""
+
+
 class RequestStream:
     """The messages of a request stream, each decoded as it comes.
 
     No generator: one that its handler leaves unfinished would have to be closed.
     """
 
-    def __init__(self, read: Callable[[], Awaitable[Any]], decode: Callable[[bytes], Message]) -> None:
-        self._read = read
+    def __init__(self, context: Any, decode: Callable[[bytes], Message]) -> None:
+        self._context = context
         self._decode = decode
 
     def __aiter__(self) -> RequestStream:
         return self
 
     async def __anext__(self) -> Message:
-        raw = await self._read()
+        raw = await self._context.read()
         if raw is grpc.aio.EOF:
+            await self._really_ended()
             raise StopAsyncIteration
         return self._decode(raw)
+
+    async def _really_ended(self) -> None:
+        """Returns where the caller has sent all; where it has left, the task is cancelled here.
+
+        gRPC gives the same for both, and the cancellation a moment later: a handler would take half of the requests
+        for all. Sending on the call tells: it does not come back before a call that is dead has been cancelled.
+        """
+        try:
+            await self._context.send_initial_metadata(())
+        except grpc.aio.UsageError:
+            # The reply has begun. The cancellation, if there is one, is nearly always next in the loop.
+            await asyncio.sleep(0)
+        except grpc.aio.InternalError:
+            await asyncio.sleep(DEAD_CALL_S)

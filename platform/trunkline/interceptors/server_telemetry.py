@@ -53,10 +53,11 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
             seconds = timer() - started
             host.running -= 1
             told.ended(code, seconds)
-            if call.trace is not None:
-                _trace(call, code)
             if verbose or code != "OK":
                 _tell(call, host, code, seconds, answer)
+            if call.trace is not None:
+                # After the line, which has the id of the trace while the trace lasts.
+                _trace(call, code)
         return answer
 
     return policy

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from trunkline.errors import ServiceError
 from trunkline.interceptors.chain import Proceed
-from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply
+from trunkline.interceptors.client_call import ClientCall, Reply, StreamReply, UnaryReply
 
 
 class _Begun:
@@ -38,6 +38,17 @@ class _Begun:
                 raise
         return task.result()
 
+    async def _outcome(self) -> Any:
+        """The reply, or the error for which there is none."""
+        try:
+            return await self._reply()
+        except ServiceError as error:
+            return error
+        except asyncio.CancelledError:
+            if not self._beginning.cancelled():
+                raise  # who asks was cancelled
+            return ServiceError(grpc.StatusCode.CANCELLED, "", "")
+
     def cancel(self) -> bool:
         """Cancels the call; False if it has ended."""
         if self.done():
@@ -50,16 +61,18 @@ class _Begun:
         return True
 
     def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self._cancelled or (self._call.wire is not None and bool(self._call.wire.cancelled()))
+        """Whether its caller has cancelled or left it. A server that says CANCELLED has failed."""
+        return self._cancelled or (self._has_begun() and bool(self._beginning.result().given_up))
 
     def done(self) -> bool:
         """Whether it has ended, in whatever way."""
         if not self._beginning.done():
             return False
-        if self._beginning.cancelled() or self._beginning.exception() is not None or self._cancelled:
-            return True
-        return bool(self._beginning.result().wire.done())
+        return self._cancelled or not self._has_begun() or bool(self._beginning.result().wire.done())
+
+    def _has_begun(self) -> bool:
+        task = self._beginning
+        return task.done() and not task.cancelled() and task.exception() is None
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Calls back with this call when it has ended; at once if it has."""
@@ -84,29 +97,21 @@ class _Begun:
 
     async def trailing_metadata(self) -> grpc.aio.Metadata:
         """What the server sent last; waits for the end."""
-        try:
-            wire = (await self._reply()).wire
-        except ServiceError:
-            wire = self._call.wire
-        found: grpc.aio.Metadata = await wire.trailing_metadata() if wire is not None else grpc.aio.Metadata()
-        return found
+        found = await self._outcome()
+        wire = self._call.wire if isinstance(found, ServiceError) else found.wire
+        trailers: grpc.aio.Metadata = await wire.trailing_metadata() if wire is not None else grpc.aio.Metadata()
+        return trailers
 
     async def code(self) -> grpc.StatusCode:
         """How it ended; waits for the end."""
-        try:
-            reply = await self._reply()
-        except ServiceError as error:
-            return error.code
-        code: grpc.StatusCode = await reply.wire.code()
+        found = await self._outcome()
+        code: grpc.StatusCode = found.code if isinstance(found, ServiceError) else await found.wire.code()
         return code
 
     async def details(self) -> str:
         """The text of its failure; empty if it went well."""
-        try:
-            reply = await self._reply()
-        except ServiceError as error:
-            return error.message
-        return str(await reply.wire.details() or "")
+        found = await self._outcome()
+        return found.message if isinstance(found, ServiceError) else str(await found.wire.details() or "")
 
     async def wait_for_connection(self) -> None:
         """Returns when it is on its way; raises if it failed before."""
@@ -147,8 +152,14 @@ class _Requests(_Begun):
     """Writing a stream of requests, where the caller gave no iterator."""
 
     async def write(self, request: Message) -> None:
-        """Sends one request."""
-        await (await self._reply()).wire.write(request)
+        """Sends one request; ServiceError if the call has failed."""
+        reply: Reply = await self._reply()
+        try:
+            await reply.wire.write(request)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            if reply.given_up or not reply.wire.done() or (failure := await reply.failure()) is None:
+                raise
+            raise failure from None
 
     async def done_writing(self) -> None:
         """No more requests come."""

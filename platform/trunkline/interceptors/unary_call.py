@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -50,11 +49,23 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     def _start(self) -> None:
         if self._runner is None and not self.done():
             self._runner = asyncio.get_running_loop().create_task(self._alone())
+            self._runner.add_done_callback(self._ran)
 
     async def _alone(self) -> None:
         # Whoever asks for the outcome is told; a task that nobody looks at need not complain.
-        with suppress(ServiceError):
+        try:
             await self._run()
+        except ServiceError:
+            pass
+        except Exception:
+            if not self._waiting:
+                raise
+
+    def _ran(self, _: asyncio.Task[Any]) -> None:
+        if not self.done():
+            # Cancelled before its first step, a task runs nothing of its coroutine.
+            self._cancelled = True
+            self._end(asyncio.CancelledError())
 
     async def _run(self) -> Message:
         try:
@@ -78,7 +89,11 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             if not waiter.done():
                 waiter.set_result(None)
         for callback in self._callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception as failure:  # noqa: BLE001 - what the callback does wrong is not the call's failure
+                context = {"message": "a callback of a call failed", "exception": failure}
+                asyncio.get_running_loop().call_exception_handler(context)
 
     async def _joined(self) -> Message:
         try:
@@ -100,8 +115,8 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             await waiter
 
     def cancel(self) -> bool:
-        """Cancels the call; False if it has ended."""
-        if self.done():
+        """Cancels the call; False if it has ended, or is cancelled already."""
+        if self.done() or self._cancelled:
             return False
         self._cancelled = True
         if self._runner is None:

@@ -1,7 +1,7 @@
 """What calls count: plain numbers that the event loop writes and a scrape reads. Names after gRFC A66 and A96.
 
 Not prometheus_client's own counters: each of their steps takes a lock (0.4 µs a counter, 0.8 µs a histogram, measured),
-and a call takes seven on both sides. One thread writes here, the one of the event loop, so a step is an addition.
+and a call takes five on both sides. One thread writes here, the one of the event loop, so a step is an addition.
 A scrape in another thread sees every number as it was at some instant: lists and dicts are copied in one step,
 and what belongs together (a histogram's buckets and its count) is taken from one copy.
 """
@@ -164,7 +164,7 @@ class ServerMetrics:
 
 
 class Metrics:
-    """All counts of a process. Labels are bounded by whom it asks for: methods of contracts, targets of peers.
+    """All counts of a process. Labels are bounded by what it is asked for: methods of contracts, targets of peers.
 
     Methods that nobody serves are not to be asked for: their names come from outside. clock: what budgets are asked by.
     """
@@ -224,7 +224,7 @@ class Metrics:
     def registry(self) -> CollectorRegistry:
         """A registry of prometheus_client that is exposed beside these counts: for what a process counts of its own."""
         if self._registry is None:
-            # 60 ms of imports, for processes that are scraped only.
+            # Some 20 ms of imports, for processes that are scraped only.
             from trunkline.telemetry.prometheus import process_registry
 
             self._registry = process_registry()

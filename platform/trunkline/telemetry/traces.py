@@ -129,7 +129,7 @@ def configure_traces(
         raise ValueError(f"a ratio is from 0 to 1, not {ratio}")
     if exporter is None and not otlp_endpoint:
         return
-    # The SDK takes 0.2 s of start-up: only who exports pays.
+    # The SDK takes 50 ms of start-up: only who exports pays.
     from trunkline.telemetry import trace_export
 
     pipeline = trace_export.Export(service, ratio, exporter or trace_export.otlp(otlp_endpoint))
