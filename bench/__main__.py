@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-
 from bench import calls
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(calls.main()))
+    calls.main()

@@ -1,145 +1,202 @@
-"""A unary call through both full chains against bare grpc.aio: `python -m bench.calls`."""
+"""A unary call through both full chains against bare grpc.aio, the usual glue and HTTP: `python -m bench.calls`."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import statistics
+import gc
+import json
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
-import grpc
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from trunk.testing.v1 import ping_service_pb2 as pb
-from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-from trunkline.auth.tokens import Claims, TokenSigner
-from trunkline.call import Principal
+from rich.console import Console
+from rich.progress import Progress
 from trunkline.telemetry.logs import configure_logs
-from trunkline.testing.ping import bench
 
-from bench.report import ratio, show, write
+from bench import memory, profiling
+from bench.paths.bearer import bearer
+from bench.report import Result, absolute, console, content, ratio, show, write
+from bench.rounds import Measured, Pair, measure_round, p50, rate, rotated, slices, spread, warm
+from bench.ways import CARRIERS, OTHERS, POLICIES, Ways
 
-ROUNDS = 9
-CALLS = 400
-CALLERS = 16
-Call = Callable[[], Awaitable[Any]]
-
-
-class BareServicer(pb_grpc.EffectServiceServicer):
-    """The same answer without anything round it."""
-
-    async def Read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:  # noqa: N802
-        """Answers at once."""
-        return pb.ReadResponse(value=1)
-
-
-def bare_servicer() -> pb_grpc.EffectServiceServicer:
-    """A servicer of the one method that is measured; the others answer UNIMPLEMENTED."""
-    servicer: Any = BareServicer
-    made: pb_grpc.EffectServiceServicer = servicer()
-    return made
-
-
-class FixedCredential:
-    """A token that does not expire during the measurement."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    async def token(self) -> str:
-        """The token."""
-        return self._token
+ROUNDS = 16
+"""Rounds of a measurement that counts."""
+QUICK_ROUNDS = 3
+"""Rounds of a look."""
+REPEATS = 3
+"""Pairs in a round of what has a goal, and of the noise."""
+TITLE = "a unary call; client and server in one process and event loop, on loopback"
+YARDSTICKS = {"bare": "bare grpc.aio", CARRIERS: "carriers, deadline", "rest": "FastAPI + httpx"}
+"""How yardsticks are told."""
+NAMES = {"full": "chain", "again": "noise", "rest": "chain_over_http"}
+"""Names of results, where they are others than those of the ways."""
+GOALS = {"chain_p50": 1.10, "chain_rate_16": 0.92, "chain_over_http_rate_16": 5.0}
+MEMORY_GOAL_KB = 60
+PACKAGES = (
+    "fastapi", "grpc-interceptor", "httpx", "opentelemetry-instrumentation-grpc", "pybreaker", "pyjwt", "tenacity",
+    "uvicorn",
+)  # fmt: skip
+"""What the glue and HTTP are made of."""
 
 
-@asynccontextmanager
-async def bare() -> AsyncIterator[Call]:
-    """A call on grpc.aio as it comes."""
-    server = grpc.aio.server()
-    pb_grpc.add_EffectServiceServicer_to_server(bare_servicer(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub: Any = pb_grpc.EffectServiceStub(channel)
-        yield lambda: stub.Read(pb.ReadRequest())
-    await server.stop(None)
+@dataclass(slots=True)
+class Taken:
+    """All that was measured."""
+
+    p50: Measured = field(default_factory=Measured)
+    """Seconds of a call, one caller."""
+    rate: Measured = field(default_factory=Measured)
+    """Calls a second of 16 callers."""
+    cpu: Measured = field(default_factory=Measured)
+    """Seconds of CPU a call, beside the same 16 callers."""
+    left: dict[str, memory.Left] = field(default_factory=dict)
+    """What calls leave behind."""
 
 
-class KnownVerifier:
-    """Verified tokens come from memory, as in a running service."""
-
-    def __init__(self, principal: Principal) -> None:
-        self._known = {principal.token: principal}
-
-    async def verify(self, token: str) -> Principal:
-        """The principal of the one token there is."""
-        return self._known[token]
+def pairs(names: Collection[str]) -> list[Pair]:
+    """What is measured against what: HTTP is so slow that it stands between two slices of our chain instead."""
+    found = [Pair(name, "bare", REPEATS) for name in ("full", "again")]
+    found += [Pair(name, "bare") for name in ("glue", CARRIERS) if name in names]
+    found += [Pair("rest", "full")] if "rest" in names else []
+    return [*found, *(Pair(name, CARRIERS) for name in POLICIES if name in names and name != CARRIERS)]
 
 
-@asynccontextmanager
-async def full() -> AsyncIterator[Call]:
-    """The same call through both chains, with a token and its scope checked."""
-    signer = TokenSigner("bench", Ed25519PrivateKey.generate(), "trunkline")
-    scopes = frozenset({"bench.read"})
-    claims = Claims(kind="user", subject="bench", credential_id="bench", tenant_id="bench", scopes=scopes)
-    token = signer.sign(claims, audience="trunkline").token
-    principal = Principal("user", "bench", "bench", scopes, token=token)
-    service = {"verifier": KnownVerifier(principal)}
-    async with bench(servicers=[bare_servicer()], service=service, credential=FixedCredential(token)) as running:
-        stub: Any = pb_grpc.EffectServiceStub(running.channel)
-        yield lambda: stub.Read(pb.ReadRequest())
+async def take(ways: Ways, rounds: int, progress: Progress) -> Taken:
+    """Measures in rounds, each beginning with something else. Single policies are measured with one caller only."""
+    taken = Taken()
+    every = spread(pairs(ways.calls))
+    main = [pair for pair in every if pair.subject not in POLICIES]
+    each = len(list(slices(every))) + len(list(slices(main)))
+    task = progress.add_task("calls", total=rounds * each)
+    done: Callable[[], None] = lambda: progress.advance(task)  # noqa: E731 - a word for it
+    for index in range(rounds):
+        await measure_round(ways.calls, rotated(every, index), p50, [taken.p50], done)
+        await measure_round(ways.calls, rotated(main, index), rate, [taken.rate, taken.cpu], done)
+    return taken
 
 
-async def p50(call: Call) -> float:
-    """Median seconds of a call, one caller."""
-    times = []
-    for _ in range(CALLS):
-        started = time.perf_counter()
-        await call()
-        times.append(time.perf_counter() - started)
-    return sorted(times)[len(times) // 2]
+def compared(measured: Measured, suffix: str, better: str) -> list[Result]:
+    """The ratios of all pairs, in the order in which they are told."""
+    return [_compared(measured, pair, suffix, better) for pair in pairs(measured.values) if pair in measured.pairs]
 
 
-async def rate(call: Call) -> float:
-    """Calls a second of many callers."""
-
-    async def caller() -> None:
-        for _ in range(CALLS // CALLERS):
-            await call()
-
-    started = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    return (CALLS // CALLERS) * CALLERS / (time.perf_counter() - started)
+def _compared(measured: Measured, pair: Pair, suffix: str, better: str) -> Result:
+    name = f"{NAMES.get(pair.subject, pair.subject)}_{suffix}"
+    ours, theirs, against = measured.subjects(pair), measured.yardsticks(pair), pair.yardstick
+    if pair.subject == "rest":
+        ours, theirs, against = theirs, ours, pair.subject
+    return ratio(name, ours, YARDSTICKS[against], theirs, goal=GOALS.get(name), better=better)
 
 
-def _figure(name: str, value: float) -> str:
-    return f"{value:.0f} calls/s" if name.endswith("_rate") else f"{value * 1e6:.0f} µs"
-
-
-async def main() -> None:
-    """Measures, prints and keeps."""
-    configure_logs("bench", "error")
-    rounds: dict[str, list[float]] = {
-        name: [] for name in ("bare", "again", "full", "bare_rate", "again_rate", "full_rate")
-    }
-    async with bare() as one, bare() as two, full() as ours:
-        for call in (one, two, ours):
-            await p50(call)
-        for _ in range(ROUNDS):
-            for name, call in (("bare", one), ("full", ours), ("again", two)):
-                rounds[name].append(await p50(call))
-                rounds[f"{name}_rate"].append(await rate(call))
-    ratios = [
-        ratio("chain_p50", rounds["full"], "bare grpc.aio", rounds["bare"], goal=1.10, better="lower"),
-        ratio("chain_rate_16", rounds["full_rate"], "bare grpc.aio", rounds["bare_rate"], goal=0.92, better="higher"),
-        ratio("noise_p50", rounds["again"], "bare grpc.aio", rounds["bare"], goal=None, better="lower"),
-        ratio("noise_rate_16", rounds["again_rate"], "bare grpc.aio", rounds["bare_rate"], goal=None, better="higher"),
+def kept(left: dict[str, memory.Left]) -> list[Result]:
+    """What calls leave behind, against nothing at all."""
+    if not left:
+        return []
+    full, bare = left["full"], left["bare"]
+    return [
+        absolute("memory_kb_per_10k_calls", full.in_use_kb, "itself, warm", MEMORY_GOAL_KB),
+        absolute("memory_kb_per_10k_calls_bare", bare.in_use_kb, "itself, warm"),
+        absolute("leaked_tasks", [max(full.tasks)], "itself, warm", 0),
     ]
-    figures = [(name, _figure(name, statistics.median(values))) for name, values in rounds.items()]
-    show("a unary call, client and server in one process", ratios, figures)
-    write("calls", ratios)
+
+
+def results(taken: Taken) -> list[Result]:
+    """Everything, as it is kept."""
+    return [
+        *compared(taken.p50, "p50", "lower"),
+        *compared(taken.rate, "rate_16", "higher"),
+        *compared(taken.cpu, "cpu_16", "lower"),
+        *kept(taken.left),
+    ]
+
+
+def figures(taken: Taken, ways: Ways) -> list[tuple[str, str]]:
+    """Plain numbers of this machine at this time, and what was not measured."""
+    found = []
+    for name in taken.p50.values:
+        text = f"{taken.p50.middle(name) * 1e6:.0f} µs"
+        if name in taken.rate.values:
+            text += f", {taken.rate.middle(name):.0f} calls/s, {taken.cpu.middle(name) * 1e6:.0f} µs of CPU"
+        found.append((name, text))
+    for name, left in taken.left.items():
+        found.append((f"{name}, resident KB more after 10,000 calls", f"{sorted(left.resident_kb)}"))
+    return [*found, *not_measured(ways.missing)]
+
+
+def not_measured(missing: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is missing, by the reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in missing.items():
+        by_reason.setdefault(why, []).append(name)
+    return [("not measured", f"{', '.join(names)}: {why}") for why, names in by_reason.items()]
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.calls", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a look; nothing is kept")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds, {ROUNDS} by default")
+    parser.add_argument("--only", default="", help="some of: full, glue, rest, policies, memory, or a policy's name")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON, everything else on stderr")
+    parser.add_argument("--profile", action="store_true", help="tell where the time goes instead")
+    parser.add_argument("--uvloop", action="store_true", help="on uvloop; nothing is kept")
+    return parser.parse_args(argv)
+
+
+def wanted(only: str) -> set[str]:
+    """The names that `--only` stands for; all without it."""
+    names = {name.strip() for name in only.split(",") if name.strip()}
+    known = {"full", "memory", *OTHERS, *POLICIES}
+    if not names:
+        return known
+    if "policies" in names:
+        names = (names - {"policies"}) | set(POLICIES)
+    if names & set(POLICIES):
+        names.add(CARRIERS)
+    if unknown := names - known:
+        sys.exit(f"not known: {', '.join(sorted(unknown))}; known are {', '.join(sorted(known))}")
+    return names
+
+
+async def measure(args: argparse.Namespace, out: Console) -> None:
+    """Measures, prints, and keeps what was measured whole."""
+    names, ways, rounds = wanted(args.only), Ways(), QUICK_ROUNDS if args.quick else args.rounds
+    with bearer() as caller, Progress(console=out, transient=True) as progress:
+        async with AsyncExitStack() as stack:
+            await ways.open(names, caller, stack)
+            await warm(ways.calls)
+            if args.profile:
+                await profiling.compare(ways.calls["bare"], ways.calls["full"], out)
+                return
+            taken = await take(ways, rounds, progress)
+        gc.unfreeze()
+        if "memory" in names:
+            progress.add_task("memory", total=None)
+            taken.left = await memory.measured()
+    found = results(taken)
+    show(TITLE, found, figures(taken, ways), out=out)
+    if args.json:
+        print(json.dumps(content("calls", found, PACKAGES), indent=2))
+    if args.only or args.quick or args.uvloop or not OTHERS.keys() <= ways.calls.keys():
+        out.print("nothing kept: not everything was measured, or not as it should be")
+    else:
+        out.print(f"kept in {write('calls', found, PACKAGES)}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs on the event loop that was asked for."""
+    args = arguments(sys.argv[1:] if argv is None else argv)
+    configure_logs("bench", "error")
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    if args.uvloop:
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(measure(args, console(stderr=args.json)))
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    main()

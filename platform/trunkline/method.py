@@ -13,9 +13,9 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDesc
 from google.protobuf.message import Message
 from trunk.policy.v1 import policy_pb2
 
+from trunkline.policies.retry import MOST_ATTEMPTS
+
 _VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
-MOST_ATTEMPTS = 5
-"""gRFC A6: more attempts than five are never made."""
 EXEMPT_SERVICES = frozenset(
     {
         "grpc.health.v1.Health",

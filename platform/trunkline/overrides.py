@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trunkline.method import EXEMPT_SERVICES, MOST_ATTEMPTS, Access, ContractError, Method
+from trunkline.method import EXEMPT_SERVICES, Access, ContractError, Method
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.deadline import LONGEST_S
+from trunkline.policies.retry import MOST_ATTEMPTS
 
 VARIABLE = "TRUNKLINE_CALLS"
 """The setting that holds overrides."""

@@ -1,12 +1,9 @@
-"""The circuit breaker: what opens it, what closes it, and that it is never stuck."""
+"""The circuit breaker: what opens it, what closes it, and what it tells of itself."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from trunkline.policies.breaker import PRESETS, Breaker, BreakerSettings, BreakerState, Permit
+from trunkline.policies.breaker import PRESETS, Breaker, BreakerSettings, BreakerSnapshot, BreakerState, Permit
 
 NOW = 1000.0
 
@@ -71,6 +68,13 @@ def test_old_failures_fall_out_of_the_window():
     called(guard, NOW, *[True, False] * 9)
     called(guard, NOW + 10.0, True, False, True)
     assert guard.state is BreakerState.CLOSED
+
+
+def test_a_share_is_not_missed_by_arithmetic():
+    """Seven of a hundred are a share of 0.07, although 0.07 * 100 is a little more."""
+    guard = breaker(consecutive_failures=10**6, minimum_calls=100, failure_ratio=0.07)
+    called(guard, NOW, *[False] * 93, *[True] * 7)
+    assert guard.state is BreakerState.OPEN
 
 
 def test_an_open_breaker_admits_nobody_until_its_time_is_over():
@@ -152,63 +156,50 @@ def test_late_results_of_a_closed_time_do_not_open_it_again():
     assert guard.state is BreakerState.CLOSED
 
 
-class BreakerMachine(RuleBasedStateMachine):
-    """Calls that begin, end, are cancelled, get lost or report late, while time passes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = NOW
-        self.probes = 2
-        self.guard = breaker(probes=self.probes)
-        self.running: list[tuple[Permit, float]] = []
-
-    @rule()
-    def begin(self) -> None:
-        """A call begins, if it may."""
-        permit = self.guard.admit(self.now)
-        if permit is not None:
-            self.running.append((permit, self.now))
-
-    @precondition(lambda self: self.running)
-    @rule(pick=st.integers(0, 1000), failed=st.sampled_from([True, True, False, None]))
-    def end(self, pick: int, failed: bool | None) -> None:
-        """A call ends; one of an older generation changes nothing."""
-        permit, _ = self.running.pop(pick % len(self.running))
-        before = (self.guard.state, self.guard.generation)
-        self.guard.report(permit, self.now, failed=failed)
-        if permit.generation != before[1]:
-            assert (self.guard.state, self.guard.generation) == before
-
-    @precondition(lambda self: self.running)
-    @rule(pick=st.integers(0, 1000))
-    def lose(self, pick: int) -> None:
-        """A call is never heard of again."""
-        self.running.pop(pick % len(self.running))
-
-    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 31.0, 61.0]))
-    def wait(self, seconds: float) -> None:
-        """Time passes."""
-        self.now += seconds
-
-    @invariant()
-    def few_probes_run(self) -> None:
-        """While half-open, no more calls run under a lease than there are probes."""
-        if self.guard.state is BreakerState.HALF_OPEN:
-            lease_s = self.guard.settings.probe_lease_s
-            leased = [
-                permit
-                for permit, began in self.running
-                if permit.generation == self.guard.generation and self.now < began + lease_s
-            ]
-            assert len(leased) <= self.probes
-            assert all(permit.probe for permit in leased)
-
-    def teardown(self) -> None:
-        """From wherever it stands, a minute and a good call close it: it is never stuck."""
-        later = self.now + 61.0
-        called(self.guard, later, False)
-        assert self.guard.state is BreakerState.CLOSED
+def test_ordinary_calls_share_one_permit():
+    """While closed, leave costs nothing; after a recovery it is another one, so that late results are known."""
+    guard = breaker()
+    first = admitted(guard, NOW)
+    assert admitted(guard, NOW + 1.0) is first
+    called(guard, NOW + 1.0, *[True] * 5)
+    called(guard, NOW + 6.0, False)
+    second = admitted(guard, NOW + 6.0)
+    assert (first, second) == (Permit(0), Permit(3))
 
 
-TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+def test_calls_without_a_verdict_count_for_nothing():
+    """Cancelled calls neither open it nor break a run of failures."""
+    guard = breaker()
+    called(guard, NOW, *[True] * 4)
+    for _ in range(100):
+        guard.report(admitted(guard, NOW), NOW, failed=None)
+    assert guard.snapshot(NOW).calls == 4
+    called(guard, NOW, True)
+    assert guard.state is BreakerState.OPEN
+
+
+def test_a_snapshot_of_a_closed_breaker_tells_what_speaks_against_it():
+    """Failures in a row and in the window; those of ten seconds ago are gone from the window only."""
+    guard = breaker()
+    called(guard, NOW, True, False, True, True)
+    assert guard.snapshot(NOW) == BreakerSnapshot(BreakerState.CLOSED, 0, 2, 4, 3, 0.0, 0)
+    assert guard.snapshot(NOW + 10.0) == BreakerSnapshot(BreakerState.CLOSED, 0, 2, 0, 0, 0.0, 0)
+
+
+def test_a_snapshot_tells_when_it_may_be_probed():
+    """Open: the rest of its time. Half-open: until the first lease ends. Asking does not make it half-open."""
+    guard = opened()
+    assert guard.snapshot(NOW + 2.0) == BreakerSnapshot(BreakerState.OPEN, 1, 0, 0, 0, 3.0, 0)
+    assert guard.snapshot(NOW + 7.0) == BreakerSnapshot(BreakerState.OPEN, 1, 0, 0, 0, 0.0, 0)
+    admitted(guard, NOW + 7.0)
+    assert guard.snapshot(NOW + 10.0) == BreakerSnapshot(BreakerState.HALF_OPEN, 2, 0, 0, 0, 27.0, 1)
+    assert guard.snapshot(NOW + 37.0) == BreakerSnapshot(BreakerState.HALF_OPEN, 2, 0, 0, 0, 0.0, 0)
+
+
+def test_a_snapshot_with_several_probes_waits_for_the_first_lease():
+    """With both probes out, the next one may go when the older lease ends."""
+    guard = opened(probes=2)
+    admitted(guard, NOW + 5.0)
+    assert guard.snapshot(NOW + 6.0).probe_in_s == 0.0
+    admitted(guard, NOW + 7.0)
+    assert guard.snapshot(NOW + 10.0) == BreakerSnapshot(BreakerState.HALF_OPEN, 2, 0, 0, 0, 25.0, 2)

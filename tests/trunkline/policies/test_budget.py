@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 from trunkline.policies.budget import RetryBudget
@@ -32,15 +35,18 @@ def test_a_busy_caller_may_retry_a_fifth():
 
 
 def test_what_is_older_than_the_window_counts_for_nothing():
-    """After ten seconds neither the calls nor the retries of an outage weigh on the next one."""
+    """Calls are forgotten after ten seconds at the latest, retries after eleven: then an outage weighs on nothing."""
     budget = RetryBudget()
     for _ in range(100):
         budget.called(100.0)
     assert spent(budget, 100.0, 1000) == 20
-    assert spent(budget, 110.0, 5) == 2
+    assert (budget.calls(109.9), budget.retries(109.9)) == (100, 20)
+    assert (budget.calls(110.0), budget.retries(110.0)) == (0, 20)
+    assert (budget.calls(111.0), budget.retries(111.0)) == (0, 0)
+    assert spent(budget, 111.0, 5) == 2
     for _ in range(100):
-        budget.called(110.0)
-    assert spent(budget, 110.0, 1000) == 18
+        budget.called(111.0)
+    assert spent(budget, 111.0, 1000) == 18
 
 
 def test_a_ratio_of_nothing_leaves_the_floor():
@@ -51,22 +57,65 @@ def test_a_ratio_of_nothing_leaves_the_floor():
     assert [spent(budget, 100.0 + second, 10) for second in range(20)] == [2] + [1] * 19
 
 
-@given(steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 30), st.integers(0, 30)), max_size=60))
-def test_retries_never_exceed_share_or_floor(steps):
-    """Of any ten seconds, retries are at most a fifth of the calls, or one a second and the two at once."""
-    budget, now, calls, retries = RetryBudget(), 100.0, [], []
+def test_a_share_is_not_rounded_up_by_arithmetic():
+    """Seven of a hundred are seven, although 0.07 * 100 is a little more."""
+    budget = RetryBudget(ratio=0.07, floor_per_s=0.0, floor_burst=0.0)
+    for _ in range(100):
+        budget.called(100.0)
+    assert spent(budget, 100.0, 1000) == 7
+
+
+def within_the_floor(times: list[float]) -> bool:
+    """Whether in no stretch of time there are more than one a second and two at once."""
+    ahead = [number - at for number, at in enumerate(times)]
+    return all(one - least <= 1 + 1e-6 for one, least in zip(ahead, itertools.accumulate(ahead, min), strict=True))
+
+
+@given(
+    start=st.floats(0, 1e6),
+    steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 30), st.integers(0, 30)), max_size=40),
+)
+def test_retries_never_exceed_share_or_floor(start, steps):
+    """Beside a model that keeps every instant: what it grants is within share or floor, what it refuses is in neither.
+
+    The share is exact where it grants, and a tenth of the window narrower where it refuses.
+    """
+    budget, now = RetryBudget(), start
+    calls: list[float] = []
+    retries: list[float] = []
+    by_the_floor: list[float] = []
+
+    def lately(times: list[float], seconds: float) -> int:
+        return sum(1 for one in times if one > now - seconds)
+
     for gap, called, tries in steps:
         now += gap
         for _ in range(called):
             budget.called(now)
-            calls.append(now)
+        calls += [now] * called
         for _ in range(tries):
             if budget.try_spend(now):
+                if lately(retries, 10.0) >= 0.2 * lately(calls, 10.0):
+                    by_the_floor.append(now)
                 retries.append(now)
-                window = sum(1 for one in retries if one > now - 10)
-                share = 0.2 * sum(1 for one in calls if one > now - 10)
-                last_second = sum(1 for one in retries if one > now - 1)
-                assert window <= share + 1 or last_second <= 2
+            else:
+                assert lately(retries, 11.001) >= 0.2 * lately(calls, 8.999) - 1e-6
+                assert lately(retries, 1.001)
+    assert within_the_floor(by_the_floor)
+
+
+@given(steps=st.lists(st.tuples(st.floats(0, 3), st.integers(0, 30), st.integers(0, 5)), max_size=20))
+def test_what_is_available_is_what_is_granted(steps):
+    """Asked at any time, it names the number of retries that would be granted at once, and changes nothing."""
+    budget, now = RetryBudget(), 100.0
+    for gap, called, tries in steps:
+        now += gap
+        for _ in range(called):
+            budget.called(now)
+        spent(budget, now, tries)
+        available = budget.available(now)
+        assert available == budget.available(now)
+        assert spent(copy.deepcopy(budget), now, 100) == int(available + 1e-9)
 
 
 @given(gaps=st.lists(st.floats(1, 5), min_size=1, max_size=10), busy=st.integers(0, 100))

@@ -222,12 +222,12 @@ def _stale(plan: Plan) -> Expected:
     return replace(tried, code=grpc.StatusCode.OK, messages=1, calls={"OK": 1}, cached={"miss": 1, "stale": 1})
 
 
-def _not_sent(plan: Plan) -> Expected:
-    return replace(refused_here(UNAVAILABLE, "BREAKER_OPEN"), breaker=BreakerState.OPEN)
+def _not_sent(_: Plan) -> Expected:
+    return replace(refused_here("BREAKER_OPEN"), breaker=BreakerState.OPEN)
 
 
-def _no_token(plan: Plan) -> Expected:
-    return refused_here(UNAVAILABLE, "CREDENTIAL_MISSING")
+def _no_token(_: Plan) -> Expected:
+    return refused_here("CREDENTIAL_MISSING")
 
 
 def _unknown(plan: Plan) -> Expected:

@@ -19,8 +19,14 @@ from trunkline.testing.conformance.checks import TARGET, NotConforming, compare,
 from trunkline.testing.conformance.expected import Expected, Plan
 from trunkline.testing.conformance.outcomes import Outcome, outcomes
 from trunkline.testing.conformance.rpcs import Rpc, rpc_of
-from trunkline.testing.conformance.servicers import Holder, MemoryAnswers, Script, ScriptedEffects, ScriptedPing
-from trunkline.testing.conformance.servicers import ScriptedPolicies, Tokens
+from trunkline.testing.conformance.servicers import (
+    Holder,
+    MemoryAnswers,
+    ScriptedEffects,
+    ScriptedPing,
+    ScriptedPolicies,
+    Tokens,
+)
 from trunkline.testing.conformance.stage import Stage
 from trunkline.testing.conformance.watch import Watch
 from trunkline.testing.fault_proxy import LOOPBACK, FaultProxy
@@ -77,6 +83,7 @@ class Case:
         """The call after: nothing of this one stands in its way."""
         handled, effects = stage.script.handled, stage.script.effects
         stage.script.codes, stage.script.stuck, stage.script.raises = (), 0, None
+        stage.hedge_due.clear()
         # A change is repeated with its key; a read is another one, which no kept answer fits.
         await stage.finish(stage.begin("first" if stage.plan.rpc.method.mutates else "next"))
         return [*stage.problems, *next_answered(stage, handled, effects)]
@@ -88,7 +95,7 @@ class Case:
         settings, clock = options["settings"], options["clock"]
         script = self.outcome.script(self.rpc)
         answers = MemoryAnswers()
-        served = [ScriptedPolicies(script), ScriptedEffects(script, answers)]
+        served = [ScriptedPolicies(script), ScriptedEffects(script, answers)]  # type: ignore[abstract]
         service = {"verifier": Tokens(), "answers": answers}
         async with AsyncExitStack() as stack:
             on = await stack.enter_async_context(
@@ -146,7 +153,7 @@ def cases(
     if only is not None and (unknown := set(only) - set(found)):
         raise ValueError(f"there is no chain {', '.join(sorted(unknown))}: there are {', '.join(found)}")
     ways = [*outcomes(), *acts()]
-    return [
+    every = [
         Case(chain, rpc, outcome)
         for chain in found.values()
         if only is None or chain.name in only
@@ -154,3 +161,9 @@ def cases(
         for outcome in ways
         if outcome.fits(chain, rpc)
     ]
+    # Of links that every chain needs there is no chain without the others: what is the same is played once.
+    return list({_played(case): case for case in reversed(every)}.values())[::-1]
+
+
+def _played(case: Case) -> object:
+    return case.chain.client, case.chain.server, case.chain.half_open, case.rpc.name, case.outcome.name

@@ -18,9 +18,15 @@ CLIENT_NEEDS = frozenset({"deadline"})
 SERVER_NEEDS = frozenset({"errors", "validation"})
 """Failures reach the caller by the one, requests the handler by the other."""
 IDENTITY = frozenset({"authentication", "authorization", "rate_limit"})
-"""Links of the server that look at who calls: they need each other, and a caller with a token."""
+"""Links of the server that look at who calls: they need a caller with a token."""
 EVERYTHING = (*SHAPES, "Hedged", "HedgedMany", "Cached", "Once", "Add")
 """All rpcs of the cases: those of PingService, and one for each contract that declares more."""
+_BESIDE = {
+    "authorization": {"authentication"},
+    "rate_limit": {"authentication"},
+    "concurrency": {"telemetry"},  # it counts the calls that run
+    "idempotency": {"telemetry"},  # it makes the call the current one: whoever stores the answer asks for that
+}
 _RPCS = {
     "cache": ("Cached", *SHAPES[1:]),
     "retry": (*SHAPES, "Once", "Add"),
@@ -57,8 +63,8 @@ def chains(extra_client: tuple[ClientMaker, ...] = (), extra_server: tuple[Serve
     alone = bool(extra_client or extra_server)
     for link in extra_client if alone else CLIENT_ORDER:
         yield from _of_client(named(link), client, server)
-    for link in extra_server if alone else SERVER_ORDER:
-        yield _of_server(named(link), client, server)
+    for served in extra_server if alone else SERVER_ORDER:
+        yield _of_server(named(served), client, server)
     yield Chain("full", client, server, EVERYTHING)
 
 
@@ -72,11 +78,7 @@ def _of_client(name: str, client: tuple[ClientMaker, ...], server: tuple[ServerM
 
 
 def _of_server(name: str, client: tuple[ClientMaker, ...], server: tuple[ServerMaker, ...]) -> Chain:
-    beside = set(SERVER_NEEDS)
-    if name in IDENTITY:
-        beside |= {"authentication"}
-    if name == "concurrency":
-        beside |= {"telemetry"}  # which counts the calls that run
+    beside = SERVER_NEEDS | _BESIDE.get(name, set())
     sent = CLIENT_NEEDS | ({"credentials"} if name in IDENTITY else set())
     told = f"server.{name}"
     return Chain(told, _only(client, sent), _only(server, {name, *beside}), _RPCS.get(told, SHAPES))

@@ -1,5 +1,7 @@
-"""What is right: how a call ends for its caller, what the server sees of it, and what is counted. From the contract
-and the links that are there, by the rules of docs/errors.md; nothing here looks at how a link works."""
+"""What is right: how a call ends for its caller, what the server sees of it, and what is counted.
+
+It follows from the contract and the links that are there; nothing here looks at how a link works.
+"""
 
 from __future__ import annotations
 
@@ -116,9 +118,9 @@ def failed(plan: Plan, code: grpc.StatusCode, reason: str, *, reached: bool = Tr
     ).after(plan, code.name not in SERVER_FAULTS)
 
 
-def refused_here(code: grpc.StatusCode, reason: str) -> Expected:
+def refused_here(reason: str) -> Expected:
     """Nothing is sent."""
-    return Expected(code=code, reason=reason, calls={code.name: 1})
+    return Expected(code=UNAVAILABLE, reason=reason, calls={"UNAVAILABLE": 1})
 
 
 def left(plan: Plan, *, messages: int = 0) -> Expected:

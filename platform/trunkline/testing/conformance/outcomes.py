@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from trunkline.errors import ServiceError
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.conformance.chains import Chain
 from trunkline.testing.conformance.expected import UNAVAILABLE, Expected, Plan, answered, failed, left
@@ -16,18 +17,25 @@ from trunkline.testing.conformance.rpcs import Rpc
 from trunkline.testing.conformance.servicers import ALL, TOKEN, Script
 from trunkline.testing.conformance.stage import Seen, Stage
 
+MANY = 20
+"""Requests of a stream that is still being sent when its call fails."""
 DEADLINE_S = 0.1
 """Seconds that a call has which is to be late: enough to reach its handler on a busy machine."""
 
 
-def everywhere(chain: Chain, rpc: Rpc) -> bool:
+def everywhere(_: Chain, __: Rpc) -> bool:
     """It may happen to every call."""
     return True
 
 
-def streamed(chain: Chain, rpc: Rpc) -> bool:
+def streamed(_: Chain, rpc: Rpc) -> bool:
     """It may happen to streaming replies."""
     return rpc.method.server_streaming
+
+
+def sends_stream(_: Chain, rpc: Rpc) -> bool:
+    """It may happen to streams of requests."""
+    return rpc.method.client_streaming
 
 
 async def nothing(stage: Stage) -> None:
@@ -71,6 +79,8 @@ def outcomes() -> list[Outcome]:
         Outcome(name="ok", play=made, expect=answered),
         *(_status(code) for code in codes),
         Outcome(name="UNAVAILABLE-late", play=made, expect=_failed_late, script=_late_failure, fits=streamed),
+        Outcome(name="NOT_FOUND-early", play=_sent_on, expect=_not_found, script=_not_there, fits=sends_stream),
+        Outcome(name="NOT_FOUND-written", play=_written_on, expect=_not_found, script=_not_there, fits=sends_stream),
         Outcome(name="exception", play=made, expect=_unknown, script=lambda _: Script(raises=ValueError("unknown"))),
         Outcome(name="cancel-before", play=_cancelled_before, expect=_never_sent),
         Outcome(name="cancel-during", play=_cancelled, expect=left, script=stuck_script),
@@ -107,14 +117,38 @@ def _late_failure(_: Rpc) -> Script:
     return Script(codes=(UNAVAILABLE,), late=True)
 
 
+def _not_there(_: Rpc) -> Script:
+    return Script(codes=(grpc.StatusCode.NOT_FOUND,))
+
+
 def _dropped_script(rpc: Rpc) -> Script:
     # A unary call that nobody awaits runs to its end all the same: its failure must not be complained of.
-    return Script(stuck=ALL) if rpc.streams else Script(codes=(grpc.StatusCode.NOT_FOUND,))
+    return Script(stuck=ALL) if rpc.streams else _not_there(rpc)
 
 
 async def made(stage: Stage) -> None:
     """Makes one call and takes all that comes of it."""
     await stage.finish(stage.begin())
+
+
+async def _sent_on(stage: Stage) -> None:
+    await stage.finish(stage.begin(requests=MANY))
+
+
+async def _written_on(stage: Stage) -> None:
+    call, request = stage.begin(requests=0), stage.plan.rpc.request("first")
+    await call.write(request)
+    await stage.happens("the call ends", call.done)
+    try:
+        await call.write(request)
+    except ServiceError as error:
+        if error.code is not grpc.StatusCode.NOT_FOUND:
+            stage.problems.append(f"write() to a call that has failed raises {error!r}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is wrong
+        stage.problems.append(f"write() to a call that has failed raises {error!r}")
+    else:
+        stage.problems.append("write() to a call that has failed goes well")
+    await stage.finish(call)
 
 
 async def _cancelled_before(stage: Stage) -> None:
@@ -209,7 +243,8 @@ def _unknown(plan: Plan) -> Expected:
 
 
 def _never_sent(plan: Plan) -> Expected:
-    return Expected(code=grpc.StatusCode.CANCELLED).after(plan, False)  # noqa: FBT003 - as it was: open
+    # A breaker that was open stays so.
+    return Expected(code=grpc.StatusCode.CANCELLED).after(plan, False)
 
 
 def _expired(plan: Plan) -> Expected:
@@ -240,6 +275,10 @@ def _cut(plan: Plan) -> Expected:
 def _unread(plan: Plan) -> Expected:
     if plan.rpc.streams:
         return left(plan)
+    return _not_found(plan)
+
+
+def _not_found(plan: Plan) -> Expected:
     return failed(plan, grpc.StatusCode.NOT_FOUND, "AS_ASKED")
 
 

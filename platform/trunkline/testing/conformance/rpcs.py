@@ -15,7 +15,7 @@ from trunkline.method import Method, method_of
 
 SHAPES = ("Ping", "PingMany", "PingAll", "PingChat")
 """One rpc of each shape: unary-unary, unary-stream, stream-unary, stream-stream."""
-ANSWERS = 2
+STREAM = 2
 """Messages of a stream, in either direction."""
 _SERVICES = {"Hedged": "PolicyService", "HedgedMany": "PolicyService", "Cached": "PolicyService"} | {
     "Once": "PolicyService",
@@ -37,7 +37,7 @@ class Rpc:
     @property
     def answers(self) -> int:
         """Messages of a reply that goes well."""
-        return ANSWERS if self.method.server_streaming else 1
+        return STREAM if self.method.server_streaming else 1
 
     @property
     def streams(self) -> bool:
@@ -46,23 +46,19 @@ class Rpc:
 
     def request(self, value: str) -> Message:
         """One request with a value; a changing rpc is asked for one effect, whatever the value."""
-        request: Any = self.method.request_type()
-        fields = request.DESCRIPTOR.fields_by_name
-        if "value" in fields:
-            request.value = value
-        if "amount" in fields:
-            request.amount = 1
-        if "count" in fields:
-            request.count = ANSWERS
-        return request
+        known = {"value": value, "amount": 1, "count": STREAM}
+        fields = self.method.request_type.DESCRIPTOR.fields_by_name
+        return self.method.request_type(**{name: known[name] for name in known if name in fields})
 
-    def begin(self, channel: grpc.aio.Channel, value: str, requests: AsyncIterator[Message], **options: Any) -> Any:
+    def begin(
+        self, channel: grpc.aio.Channel, value: str, requests: AsyncIterator[Message] | None, **options: Any
+    ) -> Any:
         """Begins a call by its generated stub; gives the call object.
 
         Args:
             channel: to the bench.
             value: of the request, and the idempotency key of a change.
-            requests: sent where the rpc takes a stream.
+            requests: sent where the rpc takes a stream; None: they are written.
             options: of the call, such as `timeout`.
         """
         stub = getattr(pb_grpc, f"{self.service}Stub")(channel)

@@ -17,6 +17,7 @@ from trunkline.interceptors.peer import Peer
 from trunkline.policies.breaker import Breaker
 from trunkline.server import Server
 from trunkline.testing.conformance.expected import Plan
+from trunkline.testing.conformance.rpcs import STREAM
 from trunkline.testing.conformance.servicers import Script
 from trunkline.testing.conformance.watch import BOUND_S, until
 from trunkline.testing.fault_proxy import FaultProxy
@@ -81,7 +82,7 @@ class Stage:
         self.closed = 0
         """Of these, those that were let go."""
         self.peer.sleep = self._pause
-        self.peer.uniform = _lowest
+        self.peer.uniform = _a_third
         if plan.half_open:
             self.peer.breakers[plan.rpc.method.path] = self.opened_breaker(LONG_AGO_S)
 
@@ -92,7 +93,7 @@ class Stage:
 
     def opened_breaker(self, ago_s: float) -> Breaker:
         """A breaker that opened so many seconds ago."""
-        guard, opened_at = Breaker(self.peer.breaker_settings, _lowest), self.clock.monotonic() - ago_s
+        guard, opened_at = Breaker(self.peer.breaker_settings, _a_third), self.clock.monotonic() - ago_s
         while (permit := guard.admit(opened_at)) is not None:
             guard.report(permit, opened_at, failed=True)
         return guard
@@ -102,9 +103,17 @@ class Stage:
         self.script.handled, self.script.metadata, self.seen = 0, [], None
         self.opened = self.closed = 0
 
-    def begin(self, value: str = "first", *, held: bool = False, **options: Any) -> Any:
-        """Begins a call. held: the caller sends one of its requests and keeps the stream open."""
-        return self.plan.rpc.begin(self.channel, value, self._requests(value, held), **options)
+    def begin(self, value: str = "first", *, held: bool = False, requests: int = STREAM, **options: Any) -> Any:
+        """Begins a call.
+
+        Args:
+            value: of the request.
+            held: the caller sends one of its requests and keeps the stream open.
+            requests: messages of a stream of requests; 0: the caller writes them.
+            options: of the call, such as `timeout`.
+        """
+        sent = self._requests(value, 1 if held else requests, held) if requests else None
+        return self.plan.rpc.begin(self.channel, value, sent, **options)
 
     def reading(self, call: Any, seen: Seen) -> asyncio.Task[None]:
         """A task that takes all that comes, and notes it."""
@@ -144,19 +153,19 @@ class Stage:
         if not await until(condition):
             self.problems.append(f"{what}: not within {BOUND_S:.0f} s")
 
-    async def _requests(self, value: str, held: bool) -> AsyncIterator[Message]:
+    async def _requests(self, value: str, number: int, held: bool) -> AsyncIterator[Message]:
         self.opened += 1
         try:
-            yield self.plan.rpc.request(value)
+            for _ in range(number):
+                yield self.plan.rpc.request(value)
             if held:
                 await asyncio.Event().wait()
-            yield self.plan.rpc.request(value)
         finally:
             self.closed += 1
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(0)
-        if self.plan.hedged:
+        if self.plan.hedged and seconds == self.plan.rpc.method.hedge_delay_s:
             await self.hedge_due.wait()
         elif self.proxy is not None:
             # A connection was cut: the server notices before the next attempt comes.
@@ -173,11 +182,12 @@ async def _read(call: Any, seen: Seen, *, streams: bool) -> None:
             seen.messages += 1
     except ServiceError as error:
         seen.raised, seen.code, seen.reason = "ServiceError", error.code, error.reason
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
         seen.raised = type(error).__name__
         if not isinstance(error, asyncio.CancelledError):
             seen.raised = repr(error)
 
 
-def _lowest(low: float, high: float) -> float:
-    return low
+def _a_third(low: float, high: float) -> float:
+    # Neither the lowest, which is no wait at all, nor what makes a backoff as long as the wait for a hedge.
+    return low + (high - low) / 3

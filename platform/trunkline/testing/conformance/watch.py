@@ -50,7 +50,7 @@ class Watch:
         self._warned = self._stack.enter_context(warnings.catch_warnings(record=True))
         warnings.simplefilter("always")
         if not gc.get_freeze_count():
-            # What was there before is not looked through again: a collection takes microseconds, not a tenth of a second.
+            # What was there before is not looked through again: that would take most of a case's time.
             gc.freeze()
             self._stack.callback(gc.unfreeze)
         self._before = _running()
@@ -63,7 +63,8 @@ class Watch:
         """Waits until no more runs than before, as far as it ends in time; gives all that is left, and complaints."""
         await until(lambda: not self.left(), within_s)
         gc.collect()
-        await asyncio.sleep(0)  # what finalizers ask of the loop
+        await asyncio.sleep(STEP_S)  # finalizers ask the loop for tasks
+        await until(lambda: not self.left(), within_s)
         warned = [str(one.message) for one in self._warned or ()]
         return [*(f"a task is left: {name}" for name in self.left()), *self.complaints, *warned]
 
