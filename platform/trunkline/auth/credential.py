@@ -136,19 +136,11 @@ class ExchangedCredential:
                 self._held = None
 
 
-class FileCredential:
+class FileCredential(ExchangedCredential):
     """The credential in a file of mode 0600: read when first needed, and again when the file changes."""
 
     def __init__(self, path: Path, exchange: Exchange, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._exchanged = ExchangedCredential(CredentialFile(path, clock).read, exchange, clock)
-
-    async def token(self) -> str:
-        """A token that is valid now; raises as `ExchangedCredential.token` does."""
-        return await self._exchanged.token()
-
-    async def close(self) -> None:
-        """Ends a running exchange."""
-        await self._exchanged.close()
+        super().__init__(CredentialFile(path, clock).read, exchange, clock)
 
 
 def _look_at(task: asyncio.Task[str]) -> None:

@@ -131,6 +131,10 @@ class Reply:
         if not self._over:
             self.given_up = True
             self.wire.cancel()
+            # Who waits there to write is forgotten by grpc when the call is cancelled before its metadata were sent.
+            sent = getattr(self.wire, "_metadata_sent", None)
+            if sent is not None:
+                sent.set()
             self._ended(None, complete=False)
 
     def __del__(self) -> None:
@@ -180,7 +184,11 @@ class StreamReply(Reply):
 
     async def start(self) -> None:
         """Waits for the first message, so that a call that fails before it may still be repeated."""
-        self._first = await self._receive()
+        try:
+            self._first = await self._receive()
+        except asyncio.CancelledError:
+            self.left()  # what is cancelled before its first step grpc leaves without a status
+            raise
 
     async def read(self) -> Any:
         """The next message, or EOF; ServiceError if the call failed."""

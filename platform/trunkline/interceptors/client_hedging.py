@@ -75,10 +75,12 @@ class _Attempts:
             self._leave()
 
     async def _next(self) -> asyncio.Task[Any] | None:
-        """An attempt that has ended, the oldest first; None for the timer."""
+        """An attempt that has ended, an answered one first; None for the timer."""
         watched = [*self._running, *([self._timer] if self._timer else [])]
         done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
-        return next((task for task in self._running if task in done), None)
+        ended = [task for task in self._running if task in done]
+        answered = (task for task in ended if not task.cancelled() and task.exception() is None)
+        return next(answered, ended[0] if ended else None)
 
     def _follow(self, step: Step) -> None:
         if step.action is Action.START:

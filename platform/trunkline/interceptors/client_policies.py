@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import partial
 from typing import Any
 
 import grpc
@@ -14,8 +15,8 @@ from trunkline.interceptors.chain import Gate, Policy, Proceed
 from trunkline.interceptors.client_call import ClientCall, Reply
 from trunkline.interceptors.peer import Peer
 from trunkline.method import Access, Method
-from trunkline.policies.breaker import SERVER_FAULTS, Breaker
-from trunkline.policies.deadline import client_deadline, hopeless
+from trunkline.policies.breaker import SERVER_FAULTS, Breaker, Permit
+from trunkline.policies.deadline import LONGEST_S, client_deadline, hopeless
 from trunkline.telemetry.metrics import METRICS
 
 ClientPolicy = Policy[ClientCall, Any]
@@ -25,14 +26,22 @@ _KEYS = uuid.UUID("6f2f4f0e-6b1f-5a52-9d4e-2f7d7c1d0a11")
 
 def deadline(method: Method, peer: Peer) -> ClientGate:
     """Gives the call its deadline, and its key if it changes anything."""
-    monotonic = peer.clock.monotonic
+    monotonic, granted_s = peer.clock.monotonic, min(method.deadline_s, method.max_deadline_s, LONGEST_S)
 
     def check(call: ClientCall) -> None:
-        inbound = call.inbound
+        inbound, now = call.inbound, monotonic()
+        if inbound is None and call.timeout_s is None:
+            call.deadline = now + granted_s
+        else:
+            limited(call, inbound, now)
+        if method.mutates and not call.idempotency_key:
+            call.idempotency_key = derive_key(inbound, method, call.request)
+            call.metadata.append((headers.IDEMPOTENCY_KEY, call.idempotency_key))
+
+    def limited(call: ClientCall, inbound: InboundCall | None, now: float) -> None:
         if inbound is not None and inbound.failure is not None:
             # The handler has ended its call and goes on: what it still asks of others would have an effect.
             raise inbound.failure
-        now = monotonic()
         call.deadline = client_deadline(
             now,
             requested_s=call.timeout_s,
@@ -42,9 +51,6 @@ def deadline(method: Method, peer: Peer) -> ClientGate:
         )
         if hopeless(now, call.deadline, reserve_s=0.0):
             raise _expired()
-        if method.mutates and not call.idempotency_key:
-            call.idempotency_key = derive_key(inbound, method, call.request)
-            call.metadata.append((headers.IDEMPOTENCY_KEY, call.idempotency_key))
 
     return Gate(check)
 
@@ -68,45 +74,48 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
     METRICS.watch_breaker(peer.name, method.path, guard)
     monotonic = peer.clock.monotonic
 
+    def report(permit: Permit, began: float, deadline: float, error: ServiceError | None, complete: bool) -> None:
+        failed = error is not None and error.code.name in SERVER_FAULTS
+        # A call in such a hurry is refused by every server: that is no fault of this one.
+        no_verdict = not complete or (failed and hopeless(began, deadline))
+        guard.report(permit, monotonic(), failed=None if no_verdict else failed)
+
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
         began = monotonic()
         permit = guard.admit(began)
         if permit is None:
-            raise platform_error(
-                grpc.StatusCode.UNAVAILABLE,
-                "BREAKER_OPEN",
-                f"{peer.name} keeps failing; not called for now",
-                target=peer.name,
-                method=method.path,
-            )
-
-        def report(error: ServiceError | None, complete: bool) -> None:
-            failed = error is not None and error.code.name in SERVER_FAULTS
-            # A call in such a hurry is refused by every server: that is no fault of this one.
-            no_verdict = not complete or (failed and hopeless(began, call.deadline))
-            guard.report(permit, monotonic(), failed=None if no_verdict else failed)
-
+            raise _open(peer, method)
         call.wire = None
         try:
             reply = await proceed(call)
         except ServiceError as error:
             # Where nothing was sent, for want of a token, nothing was learnt about the server.
-            report(error, call.wire is not None)
+            report(permit, began, call.deadline, error, call.wire is not None)
             raise
         except BaseException:
             # The caller cancelled: a permit that is not given back would keep the breaker shut.
-            report(None, False)
+            report(permit, began, call.deadline, None, False)
             raise
         if not isinstance(reply, Reply):
             guard.report(permit, monotonic(), failed=False)
             return reply
-        reply.on_end(report)
+        reply.on_end(partial(report, permit, began, call.deadline))
         if permit.probe and not method.client_streaming:
             # The first message of a stream is proof enough: a probe need not wait for the last.
-            report(None, True)
+            report(permit, began, call.deadline, None, True)
         return reply
 
     return policy
+
+
+def _open(peer: Peer, method: Method) -> ServiceError:
+    return platform_error(
+        grpc.StatusCode.UNAVAILABLE,
+        "BREAKER_OPEN",
+        f"{peer.name} keeps failing; not called for now",
+        target=peer.name,
+        method=method.path,
+    )
 
 
 def credentials(method: Method, peer: Peer) -> ClientGate | None:

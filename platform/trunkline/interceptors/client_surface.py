@@ -49,7 +49,9 @@ class UnaryUnary(_Callable, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
     ) -> UnaryUnaryCall:
         """Begins a call; awaiting it gives the answer."""
         found = self._found or self._method()
-        options = _options(credentials, wait_for_ready, compression)
+        options = None
+        if credentials is not None or wait_for_ready is not None or compression is not None:
+            options = _options(credentials, wait_for_ready, compression)
         return UnaryUnaryCall(found.begin(request, timeout, metadata, options), found.proceed)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from trunkline import headers
@@ -14,18 +16,19 @@ from trunkline.interceptors.client_call import ClientCall, Reply
 from trunkline.interceptors.peer import Peer
 from trunkline.method import Method
 from trunkline.telemetry.logs import client_logger
+from trunkline.telemetry.trace_context import TRACE_ID
 from trunkline.telemetry.traces import TRACES
 
 ClientPolicy = Policy[ClientCall, Any]
-_TRACE_ID = slice(3, 35)
 _log = client_logger("trunkline.client")
 
 
 def telemetry(method: Method, peer: Peer) -> ClientPolicy:
     """Names the request for everything below; counts and traces the call, and tells of its failure."""
     told, tracer, timer = peer.told(method.path), TRACES.client(peer.name, method.path), time.perf_counter
+    answered = told.calls["OK"]
 
-    def ended(call: ClientCall, code: str, error: ServiceError | None, started: float) -> None:
+    def ended(call: ClientCall, started: float, error: ServiceError | None, code: str) -> None:
         told.call_ended(code, timer() - started)
         if call.trace is not None:
             call.trace.ended(code, error.reason if error else "", stale=call.stale_age_s is not None)
@@ -34,26 +37,32 @@ def telemetry(method: Method, peer: Peer) -> ClientPolicy:
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
         inbound = call.inbound
-        request_id = inbound.request_id if inbound is not None else new_request_id()
-        traceparent, call.trace = tracer.begin(inbound.trace if inbound is not None else "", request_id)
+        if inbound is None:
+            request_id = new_request_id()
+            traceparent, call.trace = tracer.begin_root(request_id)
+        else:
+            request_id = inbound.request_id
+            traceparent, call.trace = tracer.begin(inbound.trace, request_id)
         if traceparent:
             call.metadata.append((headers.TRACEPARENT, traceparent))
-        if traceparent[_TRACE_ID] != request_id:
+        if traceparent[TRACE_ID] != request_id:
             # Else the trace's id says it: one header less on every call.
             call.metadata.append((headers.REQUEST_ID, request_id))
         started = timer()
         try:
             reply = await proceed(call)
         except ServiceError as error:
-            ended(call, error.code.name, error, started)
+            ended(call, started, error, error.code.name)
             raise
         except BaseException as error:
-            ended(call, _code_of(error), None, started)
+            ended(call, started, None, _code_of(error))
             raise
         if isinstance(reply, Reply):
-            reply.on_end(lambda error, complete: ended(call, _code(error, complete), error, started))
+            _at_end(reply, partial(ended, call, started))
+        elif call.trace is None:
+            answered.add(timer() - started)
         else:
-            ended(call, "OK", None, started)
+            ended(call, started, None, "OK")
         return reply
 
     return policy
@@ -62,8 +71,9 @@ def telemetry(method: Method, peer: Peer) -> ClientPolicy:
 def attempts(method: Method, peer: Peer) -> ClientPolicy:
     """Counts and traces every attempt that is sent."""
     told, timer = peer.told(method.path), time.perf_counter
+    answered = told.attempts["OK"]
 
-    def ended(trace: Any, code: str, error: ServiceError | None, started: float) -> None:
+    def ended(trace: Any, started: float, error: ServiceError | None, code: str) -> None:
         told.attempt_ended(code, timer() - started)
         if trace is not None:
             trace.ended(code, error.reason if error else "")
@@ -73,23 +83,30 @@ def attempts(method: Method, peer: Peer) -> ClientPolicy:
         if call.trace is not None:
             trace = call.trace.attempt(call.attempts or 1)
             call.attempt_metadata.extend(trace.metadata)
-        told.attempt_started()
+        told.started += 1
         started = timer()
         try:
             reply = await proceed(call)
         except ServiceError as error:
-            ended(trace, error.code.name, error, started)
+            ended(trace, started, error, error.code.name)
             raise
         except BaseException as error:
-            ended(trace, _code_of(error), None, started)
+            ended(trace, started, None, _code_of(error))
             raise
         if isinstance(reply, Reply):
-            reply.on_end(lambda error, complete: ended(trace, _code(error, complete), error, started))
+            _at_end(reply, partial(ended, trace, started))
+        elif trace is None:
+            answered.add(timer() - started)
         else:
-            ended(trace, "OK", None, started)
+            ended(trace, started, None, "OK")
         return reply
 
     return policy
+
+
+def _at_end(reply: Reply, ended: Callable[[ServiceError | None, str], None]) -> None:
+    # Apart from the links: a closure there would make their variables cells, which every unary call would pay for.
+    reply.on_end(lambda error, complete: ended(error, _code(error, complete)))
 
 
 def _code(error: ServiceError | None, complete: bool) -> str:

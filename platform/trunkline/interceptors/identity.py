@@ -30,7 +30,7 @@ def authentication(method: Method, host: Host) -> ServerGate | None:
     def check(call: ServerCall) -> Awaitable[None] | None:
         header = call.metadata.get(headers.AUTHORIZATION)
         if header is not None:
-            token = _bearer(header)
+            token = header[7:] if isinstance(header, str) and header.startswith("Bearer ") else _bearer(header)
             if verifier is None:
                 raise platform_error(
                     grpc.StatusCode.UNAVAILABLE, "KEYS_UNAVAILABLE", "this server cannot verify tokens"
@@ -98,7 +98,8 @@ def authorization(method: Method, _: Host) -> ServerGate | None:
     access = method.access.value
 
     def check(call: ServerCall) -> None:
-        sender, principal = call.inbound.sender, call.inbound.principal
+        sender = call.inbound.sender
+        principal = call.inbound.caller or sender
         if not may_call(
             access,
             method.scopes,

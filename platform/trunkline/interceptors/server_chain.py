@@ -94,8 +94,9 @@ class _Handler:
         served = self._served
         # Reversed: of several values of a name the first one counts.
         metadata = dict(reversed(self._metadata))
-        call = ServerCall(served.method, context, metadata, InboundCall(served.method.path), served.behaviour)
-        return await served.proceed(call)
+        # The telemetry link names the request.
+        inbound = InboundCall(served.method.path, "")
+        return await served.proceed(ServerCall(served.method, context, metadata, inbound, served.behaviour))
 
 
 class _UnaryHandler(_Handler):

@@ -11,10 +11,10 @@ import structlog
 from trunkline.errors import ServiceError, Trailers, bounded, platform_error, trailers_of
 from trunkline.interceptors.chain import Gate, Proceed
 from trunkline.interceptors.host import Host, ServerGate, ServerPolicy
-from trunkline.interceptors.server_call import ServerCall, TimeLimit
+from trunkline.interceptors.server_call import DEAD_CALL_S, ServerCall, TimeLimit
 from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies import rate
-from trunkline.policies.deadline import hopeless, server_deadline
+from trunkline.policies.deadline import LONGEST_S, RESERVE_S, hopeless, server_deadline
 
 SHED_RETRY_S = 0.1
 """Seconds after which a call that was shed may come back."""
@@ -43,6 +43,10 @@ def errors(_: Method, __: Host) -> ServerPolicy:
             else:
                 # The handler's own doing: its caller still waits for an answer.
                 failure = call.inbound.failure or _unknown(error)
+        except grpc.aio.InternalError as error:
+            # gRPC cannot send: the caller has left, and the cancellation that says so arrives here.
+            await asyncio.sleep(DEAD_CALL_S)
+            failure = call.inbound.failure or _unknown(error)
         except Exception as error:  # noqa: BLE001 - the one place where the unknown is caught
             # Whatever a servicer does after it has aborted, the call ends as it asked first.
             failure = call.inbound.failure or _unknown(error)
@@ -87,22 +91,26 @@ def _unknown(error: BaseException) -> ServiceError:
 def deadline(method: Method, host: Host) -> ServerGate:
     """Refuses hopeless work, and ends work whose time is over."""
     endless = method.service in EXEMPT_SERVICES and method.server_streaming
-    monotonic = host.clock.monotonic
+    clock, monotonic, ceiling_s = host.clock, host.clock.monotonic, min(method.max_deadline_s, LONGEST_S)
 
     def check(call: ServerCall) -> None:
         now, remaining_s, inbound = monotonic(), call.context.time_remaining(), call.inbound
-        if endless and remaining_s is None:
-            return
-        inbound.clock = host.clock
+        inbound.clock = clock
+        if remaining_s is not None and RESERVE_S < remaining_s <= ceiling_s:
+            # As its caller wants it; gRPC holds it, and cancels the task. A timer of ours would cost every call.
+            inbound.deadline = now + remaining_s
+        elif not (endless and remaining_s is None):
+            grant(call, now, remaining_s)
+
+    def grant(call: ServerCall, now: float, remaining_s: float | None) -> None:
+        inbound = call.inbound
         inbound.deadline = server_deadline(
             now, remaining_s=remaining_s, default_s=method.deadline_s, ceiling_s=method.max_deadline_s
         )
         granted_s = inbound.deadline - now
         if hopeless(now, inbound.deadline):
             raise _too_late()
-        # The caller's own deadline is held by gRPC, which cancels the task; a timer of ours would cost every call.
-        if remaining_s is None or granted_s < remaining_s:
-            call.limit = TimeLimit(granted_s)
+        call.limit = TimeLimit(granted_s)
 
     return Gate(check)
 

@@ -6,21 +6,23 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Mapping
 
 import structlog
 
 from trunkline import headers
-from trunkline.call import InboundCall, became_current
+from trunkline.call import InboundCall, became_current, new_request_id
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.telemetry.messages import shown
 from trunkline.telemetry.metrics import METRICS
-from trunkline.telemetry.trace_context import trace_id
+from trunkline.telemetry.server_traces import ServerTrace, ServerTracer
+from trunkline.telemetry.trace_context import TRACE_ID
 from trunkline.telemetry.traces import TRACES
 
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 _log = structlog.get_logger("trunkline.server")
 
 
@@ -30,14 +32,13 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
     debug = _log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES
     verbose = method.audit or debug or host.log_messages == "always"
     told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
+    answered = told.calls["OK"]
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        inbound, metadata = call.inbound, call.metadata
-        traceparent = metadata.get(headers.TRACEPARENT)
-        _name(inbound, metadata.get(headers.REQUEST_ID), traceparent)
-        inbound.trace, call.trace = tracer.begin(traceparent, metadata.get(headers.TRACESTATE), inbound.request_id)
+        inbound = call.inbound
+        call.trace = _name(inbound, call.metadata, tracer)
         became_current(inbound)
-        told.started()
+        told.begun += 1
         host.running += 1
         started = timer()
         code, answer = "OK", None
@@ -52,7 +53,10 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
         finally:
             seconds = timer() - started
             host.running -= 1
-            told.ended(code, seconds)
+            if code == "OK":
+                answered.add(seconds)
+            else:
+                told.ended(code, seconds)
             if verbose or code != "OK":
                 _tell(call, host, code, seconds, answer)
             if call.trace is not None:
@@ -63,12 +67,16 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
     return policy
 
 
-def _name(inbound: InboundCall, sent: str | bytes | None, traceparent: str | bytes | None) -> None:
-    """Gives the call its request id: the one that was sent, else the id of its trace."""
-    if sent is None:
-        sent = trace_id(traceparent)
-    if isinstance(sent, str) and _VISIBLE_ASCII.fullmatch(sent):
-        inbound.request_id = sent
+def _name(inbound: InboundCall, metadata: Mapping[str, str | bytes], tracer: ServerTracer) -> ServerTrace | None:
+    """Gives the call its request id: the one that was sent, else the id of its trace, else a new one."""
+    sent = metadata.get(headers.REQUEST_ID)
+    request_id = sent if isinstance(sent, str) and _VISIBLE_ASCII(sent) else ""
+    traceparent = metadata.get(headers.TRACEPARENT)
+    if traceparent is None:
+        request_id = request_id or new_request_id()
+    inbound.trace, trace = tracer.begin(traceparent, metadata.get(headers.TRACESTATE), request_id)
+    inbound.request_id = request_id or inbound.trace[TRACE_ID] or new_request_id()
+    return trace
 
 
 def _is_over(inbound: InboundCall) -> bool:

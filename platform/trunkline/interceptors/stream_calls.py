@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from trunkline.errors import ServiceError
 from trunkline.interceptors.chain import Proceed
-from trunkline.interceptors.client_call import ClientCall, Reply, StreamReply, UnaryReply
+from trunkline.interceptors.client_call import ClientCall, Reply, StreamReply, UnaryReply, error_of
 
 
 class _Begun:
@@ -39,15 +39,19 @@ class _Begun:
         return task.result()
 
     async def _outcome(self) -> Any:
-        """The reply, or the error for which there is none."""
-        try:
-            return await self._reply()
-        except ServiceError as error:
-            return error
-        except asyncio.CancelledError:
-            if not self._beginning.cancelled():
-                raise  # who asks was cancelled
+        """The reply, or the error for which there is none. Who stops waiting for it does not stop the call."""
+        task = self._beginning
+        if not task.done():
+            await asyncio.wait({task})
+        if task.cancelled():
             return ServiceError(grpc.StatusCode.CANCELLED, "", "")
+        error = task.exception()
+        return error if isinstance(error, ServiceError) else task.result()
+
+    async def _wire(self) -> Any:
+        """Of grpc, that of the last attempt; None where nothing was sent."""
+        found = await self._outcome()
+        return self._call.wire if isinstance(found, ServiceError) else found.wire
 
     def cancel(self) -> bool:
         """Cancels the call; False if it has ended."""
@@ -91,14 +95,14 @@ class _Begun:
         return remaining
 
     async def initial_metadata(self) -> grpc.aio.Metadata:
-        """What the server sent first."""
-        found: grpc.aio.Metadata = await (await self._reply()).wire.initial_metadata()
+        """What the server sent first; empty where nothing was sent."""
+        wire = await self._wire()
+        found: grpc.aio.Metadata = await wire.initial_metadata() if wire is not None else grpc.aio.Metadata()
         return found
 
     async def trailing_metadata(self) -> grpc.aio.Metadata:
         """What the server sent last; waits for the end."""
-        found = await self._outcome()
-        wire = self._call.wire if isinstance(found, ServiceError) else found.wire
+        wire = await self._wire()
         trailers: grpc.aio.Metadata = await wire.trailing_metadata() if wire is not None else grpc.aio.Metadata()
         return trailers
 
@@ -114,8 +118,12 @@ class _Begun:
         return found.message if isinstance(found, ServiceError) else str(await found.wire.details() or "")
 
     async def wait_for_connection(self) -> None:
-        """Returns when it is on its way; raises if it failed before."""
-        await (await self._reply()).wire.wait_for_connection()
+        """Returns when it is on its way; ServiceError if it failed before."""
+        reply: Reply = await self._reply()
+        try:
+            await reply.wire.wait_for_connection()
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
 
 
 async def _begin(proceed: Proceed[ClientCall, Any], call: ClientCall) -> Any:

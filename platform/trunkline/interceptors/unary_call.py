@@ -70,7 +70,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     async def _run(self) -> Message:
         try:
             self._message = await self._proceed(self._call)
-        except asyncio.CancelledError as error:
+        except (asyncio.CancelledError, GeneratorExit) as error:
             if self._cancelled and self._inline and self._runner is not None:
                 self._runner.uncancel()  # the call was cancelled, not the task that waits for it
             self._cancelled = True

@@ -32,14 +32,27 @@ class ClientTracer:
         """
         if inbound and not trace_context.is_sampled(inbound):
             return inbound, None
-        current = get_current_span()
+        context = get_current()
+        # Nothing is nearly always all there is: looking for a span in it costs more than this.
+        current = get_current_span(context) if context else INVALID_SPAN
         if current is not INVALID_SPAN:
             header = spans.header_of(current)
-            return self._begin(get_current(), header) if trace_context.is_sampled(header) else (header, None)
+            return self._begin(context, header) if trace_context.is_sampled(header) else (header, None)
         if inbound:
             return self._begin(spans.remote(inbound), inbound)
         refusal = self._traces.decide(request_id)
         return (refusal, None) if refusal is not None else self._begin(Context(), "", root=request_id)
+
+    def begin_root(self, request_id: str) -> tuple[str, ClientTrace | None]:
+        """As begin, outside any call and with a request id made here, of which nothing need be checked."""
+        if get_current():
+            return self.begin("", request_id)
+        ratio = self._traces.ratio
+        if ratio is None:
+            return "", None
+        if self._traces.dice() >= ratio:
+            return f"00-{request_id}-{request_id[16:]}-00", None
+        return self._begin(Context(), "", root=request_id)
 
     def _begin(self, parent: Context, header: str, *, root: str | None = None) -> tuple[str, ClientTrace | None]:
         span = self._traces.start(self._name, SpanKind.CLIENT, self._attributes, parent, root=root)

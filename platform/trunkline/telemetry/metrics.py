@@ -38,7 +38,9 @@ STATE_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.
 """How a breaker's state is told as a number."""
 _CODES = frozenset(code.name for code in grpc.StatusCode)
 _COPIES = 3
-"""Times a budget is copied at most, where it changes meanwhile."""
+"""Times something is copied at most, where it changes meanwhile."""
+_MOST_WAITING = 256
+"""Durations that wait to be counted."""
 T = TypeVar("T")
 
 
@@ -51,15 +53,43 @@ class Budget(Protocol):
 
 
 class Histogram:
-    """Durations, counted by bucket."""
+    """Durations, counted by bucket. What is added waits in a list, and is counted by the hundred.
 
-    __slots__ = ("counts", "sum_s")
+    Counting one touches the bounds of many buckets, which are never in the processor's cache when a call ends.
+    """
+
+    __slots__ = ("_counts", "_steps", "_sum_s", "_waiting")
 
     def __init__(self) -> None:
-        self.counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
-        """Per bucket, not cumulated; the last one is of everything longer."""
-        self.sum_s = 0.0
-        """Seconds in all."""
+        self._counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self._sum_s = 0.0
+        self._waiting: list[float] = []
+        self._steps = 0
+
+    def add(self, seconds: float) -> None:
+        """Counts one."""
+        waiting = self._waiting
+        waiting.append(seconds)
+        if len(waiting) >= _MOST_WAITING:
+            # Odd while it goes on: a scrape in another thread looks again.
+            self._steps += 1
+            self._sum_s += _count(waiting, self._counts)
+            waiting.clear()
+            self._steps += 1
+
+    def read(self) -> tuple[list[int], float]:
+        """How many in each bucket, not cumulated, the last one of everything longer; and seconds in all."""
+        for _ in range(_COPIES):
+            steps, counts, sum_s, waiting = self._steps, self._counts.copy(), self._sum_s, self._waiting.copy()
+            if steps == self._steps and steps % 2 == 0:
+                break
+        return counts, sum_s + _count(waiting, counts)
+
+
+def _count(durations: list[float], counts: list[int]) -> float:
+    for seconds in durations:
+        counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+    return sum(durations)
 
 
 class Durations(dict[str, Histogram]):
@@ -71,13 +101,11 @@ class Durations(dict[str, Histogram]):
 
     def add(self, code: str, seconds: float) -> None:
         """Counts one that ended with code."""
-        histogram = self[code]
-        histogram.counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
-        histogram.sum_s += seconds
+        self[code].add(seconds)
 
     def total(self) -> int:
         """How many ended."""
-        return sum(sum(histogram.counts) for histogram in self.copy().values())
+        return sum(sum(histogram.read()[0]) for histogram in self.copy().values())
 
 
 class ClientMetrics:

@@ -122,7 +122,8 @@ def _durations(name: str, about: str, rows: Iterable[tuple[str, Durations]]) -> 
     for where, durations in rows:
         for code, histogram in durations.copy().items():
             # Count and buckets are of one copy, and so agree whatever is counted meanwhile.
-            sum_s, counts = histogram.sum_s, list(accumulate(histogram.counts.copy()))
+            single, sum_s = histogram.read()
+            counts = list(accumulate(single))
             inside = f"{where},{labels(grpc_status=code)}"
             head = f'{name}_bucket{{{inside},le="'
             yield from (f'{head}{bound}"}} {count}\n' for bound, count in zip(_BOUNDS, counts, strict=True))

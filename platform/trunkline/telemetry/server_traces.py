@@ -35,9 +35,9 @@ class ServerTracer:
             request_id: names a trace that begins here.
         """
         inbound = trace_context.read(traceparent)
-        if inbound and not trace_context.is_sampled(inbound):
-            return inbound, None
         if inbound:
+            if not trace_context.is_sampled(inbound):
+                return inbound, None
             parent = spans.remote(inbound, tracestate)
             span = self._traces.start(self._name, SpanKind.SERVER, self._attributes, parent)
         else:

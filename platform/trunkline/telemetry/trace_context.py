@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import re
 
-_CURRENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACE_ID = slice(3, 35)
+"""Where the trace's id stands in a `traceparent` that was read."""
+_CURRENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 _LATER = re.compile(r"(?!ff)[0-9a-f]{2}(-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-)[0-9a-f]([0-9a-f])(?:-.*)?")
-_REQUEST_ID = re.compile(r"[0-9a-f]{16}(?!0{16})[0-9a-f]{16}")
-"""A request id whose second half can stand for a span."""
+_REQUEST_ID = re.compile(r"[0-9a-f]{16}(?!0{16})[0-9a-f]{16}").fullmatch
+"""Whether it is a request id whose second half can stand for a span."""
 _SAMPLED_DIGITS = frozenset("13579bdf")
 """Last digits of a `traceparent` that have the lowest bit."""
 
@@ -17,7 +19,7 @@ def read(traceparent: object) -> str:
     """A received `traceparent` as it may be handed on; empty if it is none (then it is as if none had come)."""
     if not isinstance(traceparent, str):
         return ""
-    if _CURRENT.fullmatch(traceparent):
+    if _CURRENT(traceparent):
         return traceparent
     later = None if traceparent.startswith("00") else _LATER.fullmatch(traceparent)
     # Of later versions only what this one knows is handed on.
@@ -34,7 +36,7 @@ def unsampled(request_id: str) -> str:
 
     Its trace is the request id where that is 32 hex digits.
     """
-    if _REQUEST_ID.fullmatch(request_id):
+    if _REQUEST_ID(request_id):
         return f"00-{request_id}-{request_id[16:]}-00"
     ids = f"{random.getrandbits(192):048x}"
     return f"00-{ids[:32]}-{ids[32:]}-00"
@@ -42,9 +44,4 @@ def unsampled(request_id: str) -> str:
 
 def trace_id_of(request_id: str) -> int | None:
     """The request id as the id of a trace; None where it cannot be one."""
-    return int(request_id, 16) if _REQUEST_ID.fullmatch(request_id) else None
-
-
-def trace_id(traceparent: object) -> str | None:
-    """The trace's id in a received `traceparent`, 32 hex digits; None if it is none."""
-    return read(traceparent)[3:35] or None
+    return int(request_id, 16) if _REQUEST_ID(request_id) else None

@@ -49,7 +49,8 @@ class Traces:
     def __init__(self, dice: Callable[[], float] = random.random) -> None:
         self.dice = dice
         """Gives a number from 0 up to 1."""
-        self._ratio: float | None = None
+        self.ratio: float | None = None
+        """Share of calls without a trace that begin one; None where nothing is traced."""
         self._pipeline: Pipeline | None = None
 
     def client(self, target: str, method: str) -> ClientTracer:
@@ -67,7 +68,7 @@ class Traces:
     def use(self, pipeline: Pipeline, ratio: float) -> None:
         """From now on spans go there. What was used before is closed."""
         self.close()
-        self._pipeline, self._ratio = pipeline, ratio
+        self._pipeline, self.ratio = pipeline, ratio
 
     def flush(self) -> None:
         """Sends what has ended. Blocks until it is sent or has failed."""
@@ -76,16 +77,16 @@ class Traces:
 
     def close(self) -> None:
         """Sends what has ended, and traces no more. Blocks for seconds where the collector is away."""
-        pipeline, self._pipeline, self._ratio = self._pipeline, None, None
+        pipeline, self._pipeline, self.ratio = self._pipeline, None, None
         if pipeline is not None:
             pipeline.close()
 
     def decide(self, request_id: str) -> str | None:
         """What a call without a trace hands on as `traceparent` if it begins none; None if it begins one."""
-        if self._ratio is None:
+        if self.ratio is None:
             # It is not for a process that traces nothing to decide for others.
             return ""
-        return None if self.dice() < self._ratio else trace_context.unsampled(request_id)
+        return None if self.dice() < self.ratio else trace_context.unsampled(request_id)
 
     def start(
         self, name: str, kind: SpanKind, attributes: Attributes, parent: Context, *, root: str | None = None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trunkline.call import new_request_id
-from trunkline.telemetry.trace_context import is_sampled, read, trace_id, trace_id_of, unsampled
+from trunkline.telemetry.trace_context import TRACE_ID, is_sampled, read, trace_id_of, unsampled
 
 from tests.trunkline.telemetry.tracing import REQUEST, SAMPLED, SPAN, UNSAMPLED
 
@@ -91,5 +91,5 @@ def test_any_request_id_gives_a_good_header(request_id):
 
 def test_a_received_header_names_its_trace():
     """Whether sampled or not; nonsense names none."""
-    assert trace_id(SAMPLED) == trace_id(UNSAMPLED) == REQUEST
-    assert trace_id(None) is trace_id("junk") is trace_id(b"junk") is None
+    assert read(SAMPLED)[TRACE_ID] == read(UNSAMPLED)[TRACE_ID] == REQUEST
+    assert read(None)[TRACE_ID] == read("junk")[TRACE_ID] == read(b"junk")[TRACE_ID] == ""
