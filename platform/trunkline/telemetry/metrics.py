@@ -8,6 +8,7 @@ and what belongs together (a histogram's buckets and its count) is taken from on
 
 from __future__ import annotations
 
+import time
 import weakref
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -39,6 +40,10 @@ STATE_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.
 _CODES = frozenset(code.name for code in grpc.StatusCode)
 _COPIES = 3
 """Times something is copied at most, where it changes meanwhile."""
+_LOOKS = 100
+"""Times a histogram is looked at, at most, where it is being counted meanwhile."""
+_LOOK_AGAIN_S = 0.0002
+"""Seconds between two looks."""
 _MOST_WAITING = 256
 """Durations that wait to be counted."""
 T = TypeVar("T")
@@ -79,10 +84,12 @@ class Histogram:
 
     def read(self) -> tuple[list[int], float]:
         """How many in each bucket, not cumulated, the last one of everything longer; and seconds in all."""
-        for _ in range(_COPIES):
+        for _ in range(_LOOKS):
             steps, counts, sum_s, waiting = self._steps, self._counts.copy(), self._sum_s, self._waiting.copy()
             if steps == self._steps and steps % 2 == 0:
                 break
+            # Only another thread than the writer's comes here, and until it lets go the writer cannot go on.
+            time.sleep(_LOOK_AGAIN_S)
         return counts, sum_s + _count(waiting, counts)
 
 
