@@ -12,8 +12,8 @@ from tests.docs.blocks import ROOT, blocks, without_blocks
 
 LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 CODE = re.compile(r"`(?P<code>[^`\n]+)`")
-TARGET = re.compile(r"\bmake (?P<name>[a-z]+)\b")
-COMMAND = re.compile(r"\btrunkline (?P<name>[a-z]+)\b")
+TARGET = re.compile(r"\bmake (?P<name>[a-z-]+)\b")
+COMMAND = re.compile(r"\btrunkline (?P<name>[a-z-]+)\b")
 PATH = re.compile(r"(?:[\w.-]+/)+[\w.-]*(?:\.(?:py|md|proto|toml|lock|binpb|yaml))|(?:[\w-]+/){2,}")
 ROOTS = ("", "platform/", "platform/trunkline/", "platform/trunkline/events/", "protos/", "services/", "services/*/")
 """Where a path may begin that is told shortly."""
@@ -58,7 +58,7 @@ def test_links_resolve(document):
 
 def test_targets_of_make_exist(document):
     """Every `make …` in a document is a target of the Makefile."""
-    known = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     asked = {one["name"] for code in code_of(document) for one in TARGET.finditer(code)}
     assert asked - known == set()
 

@@ -3,28 +3,61 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docs.blocks import Block, blocks
+from tests.docs.blocks import ROOT, Block, blocks
+from tests.docs.programs import finished, reader_environment
+from tests.docs.tally import EXAMPLE
 
-PROGRAMS = blocks("docs/testing.md", "python")
+pytest_plugins = ["trunkline.testing.fixtures"]
+BLOCKS = blocks("docs/testing.md")
+PROGRAMS = [block for block in BLOCKS if block.language == "python" and not block.file]
+FILES = {block.file: block.text for block in BLOCKS if block.file}
 
 
-@pytest.mark.parametrize(
-    "program", PROGRAMS, ids=lambda block: next(line for line in block.lines if "def test" in line)
-)
-async def test_a_printed_test_passes(program: Block, tmp_path: Path):
-    """Each program is one test with a fact in its docstring; run here, it passes."""
-    names: dict[str, Any] = {}
+def printed_test(program: Block) -> Any:
+    """The one test of a program, to be collected as if it stood here: pytest brings it its fixtures."""
+    names: dict[str, Any] = {"__name__": __name__}
     exec(compile(program.text, "docs/testing.md", "exec"), names)
     (test,) = [one for name, one in names.items() if name.startswith("test_")]
+    return test
+
+
+TESTS = [printed_test(program) for program in PROGRAMS]
+globals().update({test.__name__: test for test in TESTS})
+
+
+async def test_the_first_one_is_run_by_a_reader(tmp_path: Path):
+    """Beside the smallest service and with nothing but the printed files, the ten lines are a test that passes."""
+    here = tmp_path / "tally"
+    shutil.copytree(ROOT / EXAMPLE, here, ignore=shutil.ignore_patterns("gen", "var", "__pycache__"))
+    for name, text in FILES.items():
+        (here / name).write_text(text)
+    await finished(sys.executable, "generate.py", cwd=here, env=reader_environment())
+    printed = await finished(sys.executable, "-m", "pytest", "-q", cwd=here, env=reader_environment())
+    assert "1 passed" in printed
+
+
+def test_it_has_ten_lines():
+    """As it is told."""
+    lines = [line for line in FILES["test_service.py"].splitlines() if line]
+    assert len(lines) == 10
+    assert BLOCKS[0].file == "test_service.py"
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: test.__name__)
+def test_each_states_a_fact(test: Any):
+    """Printed tests keep the rules of the house: each says what it proves."""
     assert inspect.getdoc(test)
-    await test(**{"tmp_path": tmp_path} if "tmp_path" in inspect.signature(test).parameters else {})
 
 
-def test_there_are_two():
-    """One shows the bench, the other a service and a clock."""
-    assert [("bench(" in one.text, "FakeClock" in one.text) for one in PROGRAMS] == [(True, False), (False, True)]
+def test_nothing_is_left_out():
+    """Every program is one of these tests, and every fixture that is told of is used in one, or by another fixture."""
+    assert len({test.__name__ for test in TESTS}) == len(PROGRAMS) == 8
+    asked = {name for test in TESTS for name in inspect.signature(test).parameters}
+    assert asked - {"case"} == {"service", "local_system", "faults", "tokens", "clock", "no_leaks"}

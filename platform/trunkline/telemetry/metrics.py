@@ -8,44 +8,26 @@ and what belongs together (a histogram's buckets and its count) is taken from on
 
 from __future__ import annotations
 
-import time
 import weakref
-from bisect import bisect_left
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
-import grpc
-
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.policies.breaker import Breaker, BreakerState
+from trunkline.telemetry.durations import Durations
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-# fmt: off
-LATENCY_BUCKETS_S = (
-    0.0, 0.00001, 0.00005, 0.0001, 0.0003, 0.0006, 0.0008, 0.001, 0.002, 0.003, 0.004, 0.005, 0.006, 0.008,
-    0.01, 0.013, 0.016, 0.02, 0.025, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5,
-    0.65, 0.8, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0,
-)
-# fmt: on
-"""Upper bounds of the buckets of durations, in seconds (gRFC A66)."""
 CacheResult = Literal["hit", "shared", "stale", "miss"]
 """What the client's cache did: had the answer, joined a call for it, gave an old one, or had to ask."""
 CACHE_RESULTS: tuple[CacheResult, ...] = get_args(CacheResult)
 """All of them."""
 STATE_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 """How a breaker's state is told as a number."""
-_CODES = frozenset(code.name for code in grpc.StatusCode)
 _COPIES = 3
 """Times something is copied at most, where it changes meanwhile."""
-_LOOKS = 100
-"""Times a histogram is looked at, at most, where it is being counted meanwhile."""
-_LOOK_AGAIN_S = 0.0002
-"""Seconds between two looks."""
-_MOST_WAITING = 256
-"""Durations that wait to be counted."""
 T = TypeVar("T")
 
 
@@ -55,64 +37,6 @@ class Budget(Protocol):
     def available(self, now: float) -> float:
         """Retries that would be granted at an instant (clock.monotonic)."""
         ...
-
-
-class Histogram:
-    """Durations, counted by bucket. What is added waits in a list, and is counted by the hundred.
-
-    Counting one touches the bounds of many buckets, which are never in the processor's cache when a call ends.
-    """
-
-    __slots__ = ("_counts", "_steps", "_sum_s", "_waiting")
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(LATENCY_BUCKETS_S) + 1)
-        self._sum_s = 0.0
-        self._waiting: list[float] = []
-        self._steps = 0
-
-    def add(self, seconds: float) -> None:
-        """Counts one."""
-        waiting = self._waiting
-        waiting.append(seconds)
-        if len(waiting) >= _MOST_WAITING:
-            # Odd while it goes on: a scrape in another thread looks again.
-            self._steps += 1
-            self._sum_s += _count(waiting, self._counts)
-            waiting.clear()
-            self._steps += 1
-
-    def read(self) -> tuple[list[int], float]:
-        """How many in each bucket, not cumulated, the last one of everything longer; and seconds in all."""
-        for _ in range(_LOOKS):
-            steps, counts, sum_s, waiting = self._steps, self._counts.copy(), self._sum_s, self._waiting.copy()
-            if steps == self._steps and steps % 2 == 0:
-                break
-            # Only another thread than the writer's comes here, and until it lets go the writer cannot go on.
-            time.sleep(_LOOK_AGAIN_S)
-        return counts, sum_s + _count(waiting, counts)
-
-
-def _count(durations: list[float], counts: list[int]) -> float:
-    for seconds in durations:
-        counts[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
-    return sum(durations)
-
-
-class Durations(dict[str, Histogram]):
-    """A histogram per status code, made when the code is first seen."""
-
-    def __missing__(self, code: str) -> Histogram:
-        # A code that gRPC does not know must not become a label.
-        return self.setdefault(code if code in _CODES else "UNKNOWN", Histogram())
-
-    def add(self, code: str, seconds: float) -> None:
-        """Counts one that ended with code."""
-        self[code].add(seconds)
-
-    def total(self) -> int:
-        """How many ended."""
-        return sum(sum(histogram.read()[0]) for histogram in self.copy().values())
 
 
 class ClientMetrics:

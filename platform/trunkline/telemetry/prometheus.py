@@ -11,7 +11,8 @@ from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
-from trunkline.telemetry.metrics import LATENCY_BUCKETS_S, ClientMetrics, Durations, Metrics
+from trunkline.telemetry.durations import LATENCY_BUCKETS_S, Durations
+from trunkline.telemetry.metrics import ClientMetrics, Metrics
 
 Rows = Iterable[tuple[str, float]]
 """Labels as they are written, and a value."""

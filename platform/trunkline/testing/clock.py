@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -27,3 +28,8 @@ class FakeClock:
         """Moves both times on."""
         self._monotonic += seconds
         self._now += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits in no time: moves both times on at once. For whatever takes a `sleep`: a FaultPlan, a Peer."""
+        self.advance(seconds)
+        await asyncio.sleep(0)

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
 
+import grpc
 import sqlalchemy as sa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from trunk.identity.v1 import identity_service_pb2 as pb
 
-from trunkline.auth.keys import PublicKeys
-from trunkline.auth.tokens import ALGORITHM, Claims, SignedToken, TokenSigner
+from trunkline.auth.credential import Credential
+from trunkline.auth.tokens import Claims
 from trunkline.auth.verifier import TokenVerifier
 from trunkline.call import InboundCall, Principal, serving
-from trunkline.client import PeerChannel, connect
+from trunkline.client import CLIENT_ORDER, PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.event import Handlers
+from trunkline.interceptors.host import Answers
+from trunkline.interceptors.peer import Maker
 from trunkline.node import Node, Storage
 from trunkline.process import Build
-from trunkline.server import Background, Server, Service
+from trunkline.server import Background, Server, Service, contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.storage import PlatformTables
 from trunkline.storage.migrate import upgrade
+from trunkline.testing.faults import FaultPlan
+from trunkline.testing.tokens import Bearer, TokenFactory
 
 S = TypeVar("S", bound=ServiceSettings)
-RENEW_S = 60
-"""Seconds before its expiry from which a caller's token is made anew."""
+Stub = TypeVar("Stub")
 
 
 class LocalSystem:
@@ -41,13 +43,23 @@ class LocalSystem:
         stub = ItemServiceStub(system.caller(claims).channel("item"))
     """
 
-    def __init__(self, var_dir: Path, clock: Clock = SYSTEM_CLOCK, *, redis_url: str = "") -> None:
-        """Makes a signing key; starts nothing.
+    def __init__(
+        self,
+        var_dir: Path,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        redis_url: str = "",
+        faults: FaultPlan | None = None,
+        tokens: TokenFactory | None = None,
+    ) -> None:
+        """Starts nothing.
 
         Args:
             var_dir: Where the services keep their files.
             clock: Time of the services, their tokens and their channels.
             redis_url: Redis of those that publish or consume.
+            faults: What happens to the attempts of all callers, the services' own calls of each other among them.
+            tokens: Issuer of the tokens, with this clock; None: the system has one of its own.
         """
         self.clock = clock
         """Time of everything in it."""
@@ -55,20 +67,14 @@ class LocalSystem:
             profile="test", var_dir=var_dir, redis_url=redis_url, drain_wait_s=0.0, drain_s=1.0, log_level="error"
         )
         """Settings of all services: no waiting in a drain."""
-        private_key = Ed25519PrivateKey.generate()
-        self._public_key = pb.PublicKey(
-            key_id="local", algorithm=ALGORITHM, public_key=private_key.public_key().public_bytes_raw()
-        )
-        self.signer = TokenSigner("local", private_key, self.settings.token_issuer, clock)
-        """Makes the tokens."""
-        self._keys = PublicKeys(self._fetch, None, clock)
-        self.verifier = TokenVerifier(self._keys, self.settings.token_issuer, self.settings.token_issuer, clock)
-        """Knows them; every service uses it in place of the identity service."""
+        self.tokens = tokens or TokenFactory(clock, self.settings.token_issuer)
+        """Makes the tokens; its verifier is every service's, in place of the identity service."""
+        self._order: tuple[Maker, ...] = (*CLIENT_ORDER, *([faults.link] if faults is not None else ()))
         self._ports: dict[str, int] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._stack.push_async_callback(self._keys.close)
+        self._stack.push_async_callback(self.tokens.close)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -80,18 +86,48 @@ class LocalSystem:
         await self._serve(name, await build(node))
         return node
 
-    async def stand_in(self, name: str, *servicers: object) -> None:
-        """Serves servicers in place of a service whose own code is not wanted here."""
-        await self._serve(name, Service(name=name, servicers=servicers, verifier=self.verifier))
+    async def stand_in(self, name: str, *servicers: object, answers: Answers | None = None) -> None:
+        """Serves servicers in place of a service whose own code is not wanted here.
 
-    def caller(self, claims: Claims) -> Caller:
-        """Somebody with these claims."""
-        return Caller(self, claims)
+        Args:
+            name: of the service.
+            servicers: instances of generated servicer classes.
+            answers: what its unit of work stores answers in; None: nothing is replayed.
+        """
+        served = Service(name=name, servicers=servicers, verifier=self.tokens.verifier, answers=answers)
+        await self._serve(name, served)
 
-    def connect(self, name: str, credential: Caller) -> PeerChannel:
+    async def serve(
+        self,
+        servicer: object,
+        stub: Callable[[grpc.aio.Channel], Stub],
+        *,
+        caller: Bearer | None = None,
+        answers: Answers | None = None,
+    ) -> Stub:
+        """Serves one servicer behind the whole chain; gives a stub of it behind the client chain.
+
+        Args:
+            servicer: an instance, or a class that is made without arguments.
+            stub: the generated class of its stub.
+            caller: who calls; None: a user of the tenant `acme` without scopes.
+            answers: `answers` of the servicer's unit of work; None: nothing is replayed.
+        """
+        made = servicer() if isinstance(servicer, type) else servicer
+        name = f"{contract_of(made)}-{len(self._ports)}"
+        await self.stand_in(name, made, answers=answers)
+        return stub(self.caller(caller or self.tokens.user()).channel(name))
+
+    def caller(self, who: Claims | Bearer) -> Caller:
+        """Somebody with these claims, or whom a token factory made: expired and forged ones too."""
+        return Caller(self, who if isinstance(who, Bearer) else self.tokens.of(who))
+
+    def connect(self, name: str, credential: Credential) -> PeerChannel:
         """A channel to a service for a caller; it need not run yet. It is closed with the system."""
         target = f"dns:///{self.settings.listen_host}:{self._port(name)}"
-        channel = connect(name, credential=credential, target=target, settings=self.settings, clock=self.clock)
+        channel = connect(
+            name, credential=credential, target=target, settings=self.settings, clock=self.clock, order=self._order
+        )
         self._stack.push_async_callback(channel.close)
         return channel
 
@@ -107,9 +143,6 @@ class LocalSystem:
                 self._ports[name] = probe.getsockname()[1]
         return self._ports[name]
 
-    async def _fetch(self) -> list[pb.PublicKey]:
-        return [self._public_key]
-
 
 @dataclass(eq=False)
 class Caller:
@@ -117,10 +150,14 @@ class Caller:
 
     system: LocalSystem
     """Whose services it calls."""
-    claims: Claims
-    """What its tokens say."""
-    _signed: SignedToken | None = field(default=None, init=False, repr=False)
+    bearer: Bearer
+    """Who it is."""
     _channels: dict[str, PeerChannel] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def claims(self) -> Claims:
+        """What its tokens say."""
+        return self.bearer.claims
 
     def channel(self, name: str) -> PeerChannel:
         """A channel to a service, with this caller's token and the client chain."""
@@ -130,14 +167,11 @@ class Caller:
 
     async def token(self) -> str:
         """A token that is valid now."""
-        return self.sign()
+        return self.bearer.sign()
 
     def sign(self) -> str:
         """A token that is valid now."""
-        now = self.system.clock.now()
-        if self._signed is None or (self._signed.expire_time - now).total_seconds() < RENEW_S:
-            self._signed = self.system.signer.sign(self.claims, audience=self.system.settings.token_issuer)
-        return self._signed.token
+        return self.bearer.sign()
 
     @contextmanager
     def forwarded(self) -> Iterator[None]:
@@ -165,7 +199,7 @@ class LocalNode(Node[S]):
 
     def verifier(self) -> TokenVerifier:
         """The system's."""
-        return self.system.verifier
+        return self.system.tokens.verifier
 
     async def open_storage(
         self, metadata: sa.MetaData, tables: PlatformTables, versions: Path | None = None, *, publishes: bool = False

@@ -22,6 +22,7 @@ from trunkline.interceptors.host import Maker as ServerMaker
 from trunkline.interceptors.peer import Maker as ClientMaker
 from trunkline.server import SERVER_ORDER, Server, Service
 from trunkline.settings import PlatformSettings
+from trunkline.testing.faults import FaultPlan
 
 CODES = {code.value[0]: code for code in grpc.StatusCode}
 BENCH_SETTINGS = PlatformSettings(profile="test", drain_wait_s=0.0, drain_s=1.0, log_level="error")
@@ -135,6 +136,7 @@ async def bench(
     clock: Clock = SYSTEM_CLOCK,
     client_order: tuple[ClientMaker, ...] = CLIENT_ORDER,
     server_order: tuple[ServerMaker, ...] = SERVER_ORDER,
+    faults: FaultPlan | None = None,
 ) -> AsyncIterator[Bench]:
     """A server with PingService and the given servicers on a free port, and a channel to it.
 
@@ -147,8 +149,11 @@ async def bench(
         clock: of both sides: deadlines, breakers, budgets and limits.
         client_order: links of the client chain.
         server_order: links of the server chain.
+        faults: what happens to the attempts of the channel.
     """
     reached = Reached()
+    if faults is not None:
+        client_order = (*client_order, faults.link)
     served = Service(name="ping", servicers=[ping or PingServicer(reached, clock), *servicers], **(service or {}))
     async with Server([served], settings, clock=clock, order=server_order) as server:
         target = f"dns:///{settings.listen_host}:{server.port}"

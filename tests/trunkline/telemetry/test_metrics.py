@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trunkline.policies.breaker import Breaker, BreakerSettings, BreakerState
 from trunkline.policies.budget import RetryBudget
-from trunkline.telemetry.metrics import LATENCY_BUCKETS_S, METRICS, ClientMetrics, Metrics
+from trunkline.telemetry.durations import LATENCY_BUCKETS_S
+from trunkline.telemetry.metrics import METRICS, ClientMetrics, Metrics
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.telemetry.samples import Labels, kinds, samples
