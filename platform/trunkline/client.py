@@ -20,6 +20,7 @@ from trunkline.interceptors import client_cache, client_policies, client_retry, 
 from trunkline.interceptors.client_chain import ClientChain
 from trunkline.interceptors.client_surface import StreamStream, StreamUnary, UnaryStream, UnaryUnary
 from trunkline.interceptors.peer import Maker, Peer
+from trunkline.interceptors.wire import end, unary_sender
 from trunkline.overrides import effective
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.retry import RetryPolicy
@@ -85,6 +86,7 @@ class PeerChannel(grpc.aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """Lets go. The channel is closed when its last user lets go."""
         if self._release():
+            await end(self._shared.chain.running, grace)
             await self._shared.channel.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
@@ -101,7 +103,9 @@ class PeerChannel(grpc.aio.Channel):
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> UnaryUnary:
         """As grpc.aio.Channel, with the chain."""
-        return UnaryUnary(self._shared.chain, method, self._shared.channel.unary_unary(method, *args, **kwargs))
+        chain = self._shared.chain
+        send = unary_sender(self._shared.channel.unary_unary(method, *args, **kwargs), chain.running)
+        return UnaryUnary(chain, method, send)
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> UnaryStream:
         """As grpc.aio.Channel, with the chain."""

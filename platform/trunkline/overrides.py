@@ -19,6 +19,8 @@ from trunkline.policies.retry import MOST_ATTEMPTS
 
 VARIABLE = "TRUNKLINE_CALLS"
 """The setting that holds overrides."""
+UNCHANGED = EXEMPT_SERVICES | {"trunk.policy.v1.CallStateService"}
+"""gRPC services that every server has, whatever it serves: a target's key does not mean them."""
 LONGEST_KEPT_S = 365 * 86400.0
 """No answer is kept longer, in seconds; more than this is taken for a slip."""
 _VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
@@ -100,9 +102,9 @@ class CallOverrides:
         """The values for a method of a target, by name; each from the most specific key that has it.
 
         A method is more specific than its service, that than a target, and each with a target than without.
-        Health and reflection are given none: they stay as they are, whatever a target's key says.
+        Health, reflection and the state of calls are given none: they stay as they are, whatever a target's key says.
         """
-        if method.service in EXEMPT_SERVICES:
+        if method.service in UNCHANGED:
             return {}
         name = method.path.removeprefix("/")
         keys = (target, method.service, f"{target}:{method.service}", name, f"{target}:{name}")

@@ -61,20 +61,6 @@ class ClientCall:
         return twin
 
 
-class Sent(grpc.aio.Metadata):
-    """Metadata to be sent, as it is. grpc's own class sorts it by name first, at some cost per header."""
-
-    def __init__(self, items: tuple[tuple[str, str | bytes], ...]) -> None:
-        # Not grpc's own __init__, which makes what only its lookups by name need.
-        self._items = items
-
-    def __iter__(self) -> Any:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-
 class _ServersStatus:
     """grpc's innermost call object, for calls that send a stream.
 

@@ -10,8 +10,9 @@ import grpc
 from trunkline import headers
 from trunkline.call import current_call
 from trunkline.interceptors.chain import Proceed, compose
-from trunkline.interceptors.client_call import ClientCall, Sent, StreamReply, UnaryReply, error_of
+from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply, error_of
 from trunkline.interceptors.peer import Maker, Peer
+from trunkline.interceptors.wire import UnaryAttempt
 from trunkline.method import Method, method_of
 
 
@@ -28,6 +29,8 @@ class ClientChain:
         """
         self.peer = peer
         """What is known of the target."""
+        self.running: set[UnaryAttempt] = set()
+        """Attempts of unary calls that are under way."""
         self._makers = makers
         self._adjust = adjust
         self._composed: dict[str, ComposedMethod] = {}
@@ -47,16 +50,31 @@ class ClientChain:
             method = method_of(path)
             if self._adjust is not None:
                 method = self._adjust(method)
-            proceed = compose([maker(method, self.peer) for maker in self._makers], self._send)
+            streams = method.client_streaming or method.server_streaming
+            last = self._send_stream if streams else self._send
+            proceed = compose([maker(method, self.peer) for maker in self._makers], last)
             found = self._composed[path] = ComposedMethod(method, proceed, send)
         return found
 
     async def _send(self, call: ClientCall) -> Any:
         timeout_s = call.deadline - self.peer.clock.monotonic()
+        call.wire = call.send(
+            call.request,
+            timeout=max(0.0, timeout_s),
+            metadata=(*call.metadata, *call.attempt_metadata),
+            **(call.options or {}),
+        )
+        try:
+            return await call.wire
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+
+    async def _send_stream(self, call: ClientCall) -> Any:
+        timeout_s = call.deadline - self.peer.clock.monotonic()
         wire = call.wire = call.send(
             call.request,
             timeout=max(0.0, timeout_s),
-            metadata=Sent((*call.metadata, *call.attempt_metadata)),
+            metadata=grpc.aio.Metadata(*call.metadata, *call.attempt_metadata),
             **(call.options or {}),
         )
         if call.method.server_streaming:
@@ -64,12 +82,7 @@ class ClientChain:
             if not call.method.client_streaming:
                 await reply.start()
             return reply
-        if call.method.client_streaming:
-            return UnaryReply(wire)
-        try:
-            return await wire
-        except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
+        return UnaryReply(wire)
 
 
 class ComposedMethod:

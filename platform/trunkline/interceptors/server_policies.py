@@ -45,6 +45,8 @@ def errors(_: Method, __: Host) -> ServerPolicy:
                 failure = call.inbound.failure or _unknown(error)
         except grpc.aio.InternalError as error:
             # gRPC cannot send: the caller has left, and the cancellation that says so arrives here.
+            if _cancelled_from_outside():
+                raise asyncio.CancelledError from error  # it has come already, and the handler went on
             await asyncio.sleep(DEAD_CALL_S)
             failure = call.inbound.failure or _unknown(error)
         except Exception as error:  # noqa: BLE001 - the one place where the unknown is caught

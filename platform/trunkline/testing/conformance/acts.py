@@ -20,11 +20,13 @@ from trunkline.testing.conformance.expected import (
     failed,
     left,
     refused_here,
+    unknown,
 )
-from trunkline.testing.conformance.outcomes import Outcome, made, stuck_script
+from trunkline.testing.conformance.outcomes import Outcome, stuck
+from trunkline.testing.conformance.plays import made
 from trunkline.testing.conformance.rpcs import SHAPES, Rpc
 from trunkline.testing.conformance.servicers import Script
-from trunkline.testing.conformance.stage import Seen, Stage
+from trunkline.testing.conformance.stage import Stage
 
 TOO_LONG = "x" * 5000
 """A value that no contract of the bench allows."""
@@ -40,7 +42,7 @@ def acts() -> list[Outcome]:
     return [
         Outcome(name="recovers", play=made, expect=_recovered, script=_failing_once, fits=_with("retry")),
         Outcome(name="hedge", play=_hedged, expect=_answered_beside, script=_stuck_once, fits=_hedges),
-        Outcome(name="hedge-cancelled", play=_both_cancelled, expect=_both_left, script=stuck_script, fits=_hedges),
+        Outcome(name="hedge-cancelled", play=_both_cancelled, expect=_both_left, script=stuck, fits=_hedges),
         Outcome(name="hit", prime=_primed, play=made, expect=_from_memory, fits=_caches),
         Outcome(name="shared", play=_shared, expect=_one_for_both, script=_stuck_once, fits=_caches),
         Outcome(name="stale", prime=_aged, play=_stale_asked, expect=_stale, fits=_caches, clock=FakeClock),
@@ -54,8 +56,8 @@ def acts() -> list[Outcome]:
 def _refusals() -> list[Outcome]:
     few, rare = {"max_concurrent_calls": 1}, {"rate_per_tenant": RARELY}
     return [
-        Outcome(name="cancels-itself", play=made, expect=_unknown, script=_cancelling, fits=_in("server.errors")),
-        Outcome(name="shed", play=_shed, expect=_refused_beside, script=stuck_script, fits=_sheds, settings=few),
+        Outcome(name="cancels-itself", play=made, expect=unknown, script=_cancelling, fits=_in("server.errors")),
+        Outcome(name="shed", play=_shed, expect=_refused_beside, script=stuck, fits=_sheds, settings=few),
         Outcome(name="bad-token", play=made, expect=_bad_token, fits=_authenticates, token="nobody", next=False),  # noqa: S106
         Outcome(name="denied", play=made, expect=_denied, fits=_authorizes, access="service", next=False),
         Outcome(name="limited", prime=_primed, play=made, expect=_rare, fits=_limits, settings=rare, next=False),
@@ -116,7 +118,7 @@ def _cancelling(_: Rpc) -> Script:
 
 
 async def _primed(stage: Stage) -> None:
-    await stage.finish(stage.begin())
+    await stage.ended(stage.calling())
 
 
 async def _aged(stage: Stage) -> None:
@@ -131,65 +133,60 @@ async def _opened(stage: Stage) -> None:
 
 
 async def _hedged(stage: Stage) -> None:
-    call, seen = stage.begin(), Seen()
-    reader = stage.reading(call, seen)
+    caller = stage.calling()
     await stage.stuck()
     stage.hedge_due.set()
-    await stage.ended(call, reader, seen)
+    await stage.ended(caller)
 
 
 async def _both_cancelled(stage: Stage) -> None:
-    call, seen = stage.begin(), Seen()
-    reader = stage.reading(call, seen)
+    caller = stage.calling()
     await stage.stuck()
     stage.hedge_due.set()
     await stage.stuck(2)
-    call.cancel()
-    await stage.ended(call, reader, seen)
+    caller.call.cancel()
+    await stage.ended(caller)
 
 
 async def _shared(stage: Stage) -> None:
-    first, leaving = stage.begin(), Seen()
-    reader = stage.reading(first, leaving)
+    first = stage.calling()
     await stage.stuck()
-    second, seen = stage.begin(), Seen()
-    waiting = stage.reading(second, seen)
+    second = stage.calling()
     await asyncio.sleep(0)
-    reader.cancel()
-    await stage.ended(first, reader, leaving)
-    if leaving.raised != "CancelledError":
-        stage.problems.append(f"who leaves the others is told {leaving.raised or 'an answer'}")
+    first.task.cancel()
+    await stage.ended(first)
+    if first.seen.raised != "CancelledError":
+        stage.problems.append(f"who leaves the others is told {first.seen.raised or 'an answer'}")
     stage.script.release.set()
-    await stage.ended(second, waiting, seen)
+    await stage.ended(second)
 
 
 async def _stale_asked(stage: Stage) -> None:
-    call = stage.begin()
-    await stage.finish(call)
-    if call.stale_age_s != STALE_S:
-        stage.problems.append(f"stale_age_s is {call.stale_age_s}, not {STALE_S}")
+    caller = stage.calling()
+    await stage.ended(caller)
+    if caller.call.stale_age_s != STALE_S:
+        stage.problems.append(f"stale_age_s is {caller.call.stale_age_s}, not {STALE_S}")
 
 
 async def _repeated(stage: Stage) -> None:
-    call = stage.begin()
-    await stage.finish(call)
-    if dict(await call.trailing_metadata()).get(headers.REPLAYED) != "1":
+    caller = stage.calling()
+    await stage.ended(caller)
+    if dict(await caller.call.trailing_metadata()).get(headers.REPLAYED) != "1":
         stage.problems.append("the repeat is not marked as replayed")
 
 
 async def _shed(stage: Stage) -> None:
-    running, gone = stage.begin("other", held=True), Seen()
-    reader = stage.reading(running, gone)
+    running = stage.calling("other", held=True)
     await stage.stuck()
-    await stage.finish(stage.begin())
-    shed = stage.seen
-    running.cancel()
-    await stage.ended(running, reader, gone)
-    stage.seen = shed
+    shed = stage.calling()
+    await stage.ended(shed)
+    running.call.cancel()
+    await stage.ended(running)
+    stage.seen = shed.seen
 
 
 async def _too_long(stage: Stage) -> None:
-    await stage.finish(stage.begin(TOO_LONG))
+    await stage.ended(stage.calling(TOO_LONG))
 
 
 def _recovered(plan: Plan) -> Expected:
@@ -228,10 +225,6 @@ def _not_sent(_: Plan) -> Expected:
 
 def _no_token(_: Plan) -> Expected:
     return refused_here("CREDENTIAL_MISSING")
-
-
-def _unknown(plan: Plan) -> Expected:
-    return failed(plan, grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
 
 
 def _refused_beside(plan: Plan) -> Expected:

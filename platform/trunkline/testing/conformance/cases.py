@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.client import connect
+from trunkline.client import PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.interceptors.host import Maker as ServerMaker
 from trunkline.interceptors.peer import Maker as ClientMaker
@@ -15,7 +15,7 @@ from trunkline.overrides import parse
 from trunkline.policies.breaker import BreakerState
 from trunkline.testing.conformance.acts import acts
 from trunkline.testing.conformance.chains import Chain, chains, names
-from trunkline.testing.conformance.checks import TARGET, NotConforming, compare, counted, next_answered, stuck
+from trunkline.testing.conformance.checks import TARGET, NotConforming, breaker_stuck, compare, counted, next_answered
 from trunkline.testing.conformance.expected import Expected, Plan
 from trunkline.testing.conformance.outcomes import Outcome, outcomes
 from trunkline.testing.conformance.rpcs import Rpc, rpc_of
@@ -28,11 +28,11 @@ from trunkline.testing.conformance.servicers import (
     Tokens,
 )
 from trunkline.testing.conformance.stage import Stage
-from trunkline.testing.conformance.watch import Watch
+from trunkline.testing.conformance.watch import Watch, apart
 from trunkline.testing.fault_proxy import LOOPBACK, FaultProxy
 from trunkline.testing.ping import BENCH_SETTINGS, bench
 
-SETTLE_S = 2.0
+SETTLE_S = 1.0
 """Seconds within which all that a call has begun must have ended after it."""
 
 
@@ -59,13 +59,17 @@ class Case:
         Raises:
             NotConforming: what happened is not what must; the text says all that differs.
         """
+        with apart():
+            problems = await self._run(options)
+        if problems:
+            raise NotConforming("\n  ".join([f"{self}:", *problems]))
+
+    async def _run(self, options: dict[str, Any]) -> list[str]:
         async with self._open(options) as stage:
             await self.outcome.prime(stage)
             stage.forget()
             with Watch() as watch:
-                problems = [*await self._play(stage, watch), *stuck(stage)]
-        if problems:
-            raise NotConforming("\n  ".join([f"{self}:", *problems]))
+                return [*await self._play(stage, watch), *breaker_stuck(stage)]
 
     async def _play(self, stage: Stage, watch: Watch) -> list[str]:
         expected, before = self.outcome.expect(stage.plan), counted(stage.plan)
@@ -85,39 +89,27 @@ class Case:
         stage.script.codes, stage.script.stuck, stage.script.raises = (), 0, None
         stage.hedge_due.clear()
         # A change is repeated with its key; a read is another one, which no kept answer fits.
-        await stage.finish(stage.begin("first" if stage.plan.rpc.method.mutates else "next"))
+        await stage.ended(stage.calling("first" if stage.plan.rpc.method.mutates else "next"))
         return [*stage.problems, *next_answered(stage, handled, effects)]
 
     @asynccontextmanager
-    async def _open(self, options: dict[str, Any]) -> AsyncIterator[Stage]:
-        options = self._options(options)
-        clients, servers = options["client_order"], options["server_order"]
-        settings, clock = options["settings"], options["clock"]
-        script = self.outcome.script(self.rpc)
-        answers = MemoryAnswers()
-        served = [ScriptedPolicies(script), ScriptedEffects(script, answers)]  # type: ignore[abstract]
+    async def _open(self, given: dict[str, Any]) -> AsyncIterator[Stage]:
+        options = self._options(given)
+        script, answers = self.outcome.script(self.rpc), MemoryAnswers()
+        servicers = [ScriptedPolicies(script), ScriptedEffects(script, answers)]  # type: ignore[abstract]
         service = {"verifier": Tokens(), "answers": answers}
+        links = names(options["client_order"]), names(options["server_order"])
+        plan = Plan(self.rpc, *links, options["settings"].retry_attempts, self.chain.half_open)
         async with AsyncExitStack() as stack:
             on = await stack.enter_async_context(
-                bench(ping=ScriptedPing(script), servicers=served, service=service, **options)
+                bench(ping=ScriptedPing(script), servicers=servicers, service=service, **options)
             )
             channel, proxy = on.channel, None
             if self.outcome.cuts:
                 proxy = await stack.enter_async_context(FaultProxy(LOOPBACK, on.server.port))
-                channel = await stack.enter_async_context(
-                    connect(
-                        TARGET,
-                        credential=options["credential"],
-                        target=f"dns:///{proxy.target}",
-                        settings=settings,
-                        clock=clock,
-                        order=clients,
-                    )
-                )
+                channel = await stack.enter_async_context(_through(proxy, options))
             await channel.channel_ready()
-            attempts, half_open = settings.retry_attempts, self.chain.half_open
-            plan = Plan(self.rpc, names(clients), names(servers), attempts, half_open)
-            yield Stage(plan, script, server=on.server, channel=channel, clock=clock, proxy=proxy)
+            yield Stage(plan, script, server=on.server, channel=channel, clock=options["clock"], proxy=proxy)
 
     def _options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Options of bench(): those of the case, and over them those that are given."""
@@ -131,6 +123,11 @@ class Case:
             changes["calls"] = parse({self.rpc.method.path[1:]: {"access": outcome.access}})
         options["settings"] = options["settings"].model_copy(update=changes)
         return options
+
+
+def _through(proxy: FaultProxy, options: dict[str, Any]) -> PeerChannel:
+    same = {name: options[name] for name in ("credential", "settings", "clock")}
+    return connect(TARGET, target=f"dns:///{proxy.target}", order=options["client_order"], **same)
 
 
 def cases(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from trunkline import headers
 from trunkline.policies.breaker import SERVER_FAULTS
-from trunkline.telemetry.metrics import METRICS, Durations
+from trunkline.telemetry.durations import Durations
+from trunkline.telemetry.metrics import METRICS
 from trunkline.testing.conformance.expected import CANCELLED, OK, Expected, Plan
 from trunkline.testing.conformance.stage import LONG_AGO_S, Seen, Stage
 
@@ -39,7 +40,7 @@ def counted(plan: Plan) -> Counter[str]:
 
 
 def _by_code(what: str, durations: Durations) -> dict[str, int]:
-    return {f"{what} {code}": sum(histogram.counts) for code, histogram in durations.items()}
+    return {f"{what} {code}": sum(histogram.read()[0]) for code, histogram in durations.items()}
 
 
 def to_be_counted(plan: Plan, expected: Expected) -> Counter[str]:
@@ -127,7 +128,7 @@ def _kept(stage: Stage, expected: Expected) -> Iterator[str]:
         yield from _differs("failures told to the breaker", found.failures, faults)
 
 
-def stuck(stage: Stage) -> Iterator[str]:
+def breaker_stuck(stage: Stage) -> Iterator[str]:
     """Whether the breaker lets nothing pass any more. Changes it: to be asked last."""
     guard = stage.peer.breakers.get(stage.plan.rpc.method.path)
     if guard is not None and guard.admit(stage.clock.monotonic() + LONG_AGO_S) is None:

@@ -31,15 +31,12 @@ class Plan:
     most_attempts: int
     """Attempts that the platform's settings allow."""
     half_open: bool = False
-    """The first attempt is the probe of a breaker that was open."""
+    """The call is the probe of a breaker that was open; nothing repeats it."""
 
     @property
     def attempts(self) -> int:
-        """Attempts that a call is given whose every attempt is UNAVAILABLE.
-
-        A stream of requests is consumed by its first one. A probe that fails opens the breaker to the second.
-        """
-        if "retry" not in self.client or self.rpc.method.client_streaming or self.half_open:
+        """Attempts of a call whose every attempt is UNAVAILABLE. A stream of requests is consumed by its first."""
+        if "retry" not in self.client or self.rpc.method.client_streaming:
             return 1
         return self.rpc.method.max_attempts or self.most_attempts
 
@@ -105,11 +102,10 @@ def answered(plan: Plan) -> Expected:
 def failed(plan: Plan, code: grpc.StatusCode, reason: str, *, reached: bool = True) -> Expected:
     """Every attempt fails with a code. reached: the handler says so, or else the server before it."""
     number = plan.attempts if code is UNAVAILABLE else 1
-    refused = plan.half_open and code is UNAVAILABLE and "retry" in plan.client and not plan.rpc.method.client_streaming
     told = {code.name: number}
     return Expected(
         code=code,
-        reason="BREAKER_OPEN" if refused else reason,
+        reason=reason,
         handled=number if reached else 0,
         attempts=told,
         calls={code.name: 1},
@@ -130,3 +126,63 @@ def left(plan: Plan, *, messages: int = 0) -> Expected:
     return Expected(
         code=CANCELLED, messages=messages, handled=1, stopped=1, attempts=once, calls=once, served=once
     ).after(plan, proven)
+
+
+def failed_late(plan: Plan, reason: str = "AS_ASKED") -> Expected:
+    """A streaming reply fails with UNAVAILABLE after its first message: that is not repeated."""
+    told = {"UNAVAILABLE": 1}
+    found = Expected(code=UNAVAILABLE, reason=reason, messages=1, handled=1, attempts=told, calls=told, served=told)
+    # A probe that asks once is proven by the first message; of a chat nothing is known before its end.
+    return found.after(plan, not plan.rpc.method.client_streaming)
+
+
+def unknown(plan: Plan) -> Expected:
+    """The handler ends with what nobody knows."""
+    return failed(plan, grpc.StatusCode.INTERNAL, "INTERNAL_ERROR")
+
+
+def not_found(plan: Plan) -> Expected:
+    """The handler says NOT_FOUND."""
+    return failed(plan, grpc.StatusCode.NOT_FOUND, "AS_ASKED")
+
+
+def never_sent(plan: Plan) -> Expected:
+    """The caller goes away before anything is sent. A breaker that was open stays so."""
+    return Expected(code=CANCELLED).after(plan, False)
+
+
+def expired(plan: Plan) -> Expected:
+    """The handler takes all the time there is."""
+    found = replace(failed(plan, grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED"), stopped=1)
+    # Without its deadline link the server sees no more than that its caller has gone.
+    return found if "deadline" in plan.server else replace(found, served={"CANCELLED": 1})
+
+
+def unreachable(plan: Plan) -> Expected:
+    """The server is gone while its handler runs, and stays away."""
+    found = failed(plan, UNAVAILABLE, "PEER_UNREACHABLE")
+    return replace(found, handled=1, stopped=1, served={"CANCELLED": 1})
+
+
+def cut(plan: Plan) -> Expected:
+    """The connection is gone while the handler runs; a second attempt finds a new one, and is answered."""
+    if plan.attempts == 1:
+        return unreachable(plan)
+    told = {"UNAVAILABLE": 1, "OK": 1}
+    served = {"CANCELLED": 1, "OK": 1}
+    return replace(answered(plan), handled=2, stopped=1, attempts=told, served=served, retries=1)
+
+
+def cut_late(plan: Plan) -> Expected:
+    """The connection is gone after the first message of a streaming reply: that is not repeated."""
+    return replace(failed_late(plan, "PEER_UNREACHABLE"), stopped=1, served={"CANCELLED": 1})
+
+
+def unread(plan: Plan) -> Expected:
+    """Nobody waits for the call. A unary one runs to its end all the same, here to NOT_FOUND."""
+    return left(plan) if plan.rpc.streams else not_found(plan)
+
+
+def left_late(plan: Plan) -> Expected:
+    """The caller goes away after the first message of a streaming reply."""
+    return left(plan, messages=1)

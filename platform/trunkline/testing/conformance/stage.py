@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import grpc
 from google.protobuf.message import Message
@@ -22,6 +22,7 @@ from trunkline.testing.conformance.servicers import Script
 from trunkline.testing.conformance.watch import BOUND_S, until
 from trunkline.testing.fault_proxy import FaultProxy
 
+READY = grpc.ChannelConnectivity.READY
 LONG_AGO_S = 3600.0
 """Seconds after which an open breaker lets a probe pass, whatever its settings."""
 
@@ -44,6 +45,42 @@ class Seen:
     """Whether the call object says that it has ended."""
     cancelled: bool = False
     """Whether the call object says that it was cancelled."""
+
+
+@dataclass(slots=True)
+class Caller:
+    """Who makes a call and takes all that comes of it, in a task of its own."""
+
+    streams: bool
+    """A stream is taken."""
+    call: Any = None
+    """The call object, once the call is made."""
+    seen: Seen = field(default_factory=Seen)
+    """How it ended."""
+    task: asyncio.Task[None] = field(init=False)
+    """What it does."""
+
+    def start(self, make: Callable[[], Any]) -> Self:
+        """Begins. A unary call that is awaited where it is made runs in this very task."""
+        self.task = asyncio.create_task(self._take(make))
+        return self
+
+    async def _take(self, make: Callable[[], Any]) -> None:
+        seen = self.seen
+        try:
+            self.call = make()
+            if self.streams:
+                async for _ in self.call:
+                    seen.messages += 1
+            else:
+                await self.call
+                seen.messages += 1
+        except ServiceError as error:
+            seen.raised, seen.code, seen.reason = "ServiceError", error.code, error.reason
+        except asyncio.CancelledError:
+            seen.raised = "CancelledError"
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
+            seen.raised = repr(error)
 
 
 class Stage:
@@ -115,19 +152,27 @@ class Stage:
         sent = self._requests(value, 1 if held else requests, held) if requests else None
         return self.plan.rpc.begin(self.channel, value, sent, **options)
 
-    def reading(self, call: Any, seen: Seen) -> asyncio.Task[None]:
-        """A task that takes all that comes, and notes it."""
-        return asyncio.create_task(_read(call, seen, streams=self.plan.rpc.method.server_streaming))
+    def calling(self, value: str = "first", **options: Any) -> Caller:
+        """Somebody who makes a call as begin() does, and waits for it there and then."""
+        return self._caller().start(lambda: self.begin(value, **options))
 
-    async def ended(self, call: Any, reader: asyncio.Task[None], seen: Seen) -> None:
-        """Waits for the end of a call and of its reader; it is the one that the case is about."""
-        self.seen = seen
-        await asyncio.wait({reader}, timeout=BOUND_S)
-        if not reader.done():
+    def reading(self, call: Any) -> Caller:
+        """Somebody who waits for a call that is made already."""
+        return self._caller().start(lambda: call)
+
+    def _caller(self) -> Caller:
+        return Caller(self.plan.rpc.method.server_streaming)
+
+    async def ended(self, caller: Caller) -> None:
+        """Waits for the end of a call; it is the one that the case is about."""
+        self.seen = caller.seen
+        await asyncio.wait({caller.task}, timeout=BOUND_S)
+        if not caller.task.done():
             self.problems.append(f"the call has not ended after {BOUND_S:.0f} s")
-            reader.cancel()
+            caller.task.cancel()
             return
-        await self.agree(call, seen)
+        if caller.call is not None:
+            await self.agree(caller.call, caller.seen)
 
     async def agree(self, call: Any, seen: Seen) -> None:
         """Asks the call object how the call ended."""
@@ -139,10 +184,11 @@ class Stage:
             return
         seen.told, seen.done, seen.cancelled = asking.result(), call.done(), call.cancelled()
 
-    async def finish(self, call: Any) -> None:
-        """Takes all that comes of a call."""
-        seen = Seen()
-        await self.ended(call, self.reading(call, seen), seen)
+    async def under_way(self, caller: Caller) -> None:
+        """Returns when the call is stuck in its handler, and what that has sent before has arrived."""
+        await self.stuck()
+        if self.script.late:
+            await self.happens("the first message arrives", lambda: caller.seen.messages == 1)
 
     async def stuck(self, number: int = 1) -> None:
         """Returns when so many calls are stuck in their handlers."""
@@ -168,24 +214,8 @@ class Stage:
         if self.plan.hedged and seconds == self.plan.rpc.method.hedge_delay_s:
             await self.hedge_due.wait()
         elif self.proxy is not None:
-            # A connection was cut: the server notices before the next attempt comes.
-            await until(lambda: self.script.cancelled > 0)
-
-
-async def _read(call: Any, seen: Seen, *, streams: bool) -> None:
-    try:
-        if streams:
-            async for _ in call:
-                seen.messages += 1
-        else:
-            await call
-            seen.messages += 1
-    except ServiceError as error:
-        seen.raised, seen.code, seen.reason = "ServiceError", error.code, error.reason
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is told
-        seen.raised = type(error).__name__
-        if not isinstance(error, asyncio.CancelledError):
-            seen.raised = repr(error)
+            # A connection was cut: both sides notice before the next attempt comes.
+            await until(lambda: self.script.cancelled > 0 and self.channel.get_state() is not READY)
 
 
 def _a_third(low: float, high: float) -> float:

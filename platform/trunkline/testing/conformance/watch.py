@@ -7,14 +7,17 @@ import gc
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 BOUND_S = 5.0
 """Seconds within which whatever is waited for must happen; a fault alone makes it longer."""
 STEP_S = 0.001
 """Seconds between two looks."""
+
+COMPLAINTS = (RuntimeWarning, ResourceWarning)
+"""Warnings of what was left undone: coroutines never awaited, things never closed."""
 
 
 async def until(condition: Callable[[], bool], within_s: float = BOUND_S) -> bool:
@@ -26,6 +29,20 @@ async def until(condition: Callable[[], bool], within_s: float = BOUND_S) -> boo
             return False
         await asyncio.sleep(STEP_S)
     return True
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Inside, collections leave alone what was there before: looking through it would take most of a case's time."""
+    if gc.get_freeze_count():
+        yield  # somebody has frozen it already
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
 
 
 class Watch:
@@ -48,11 +65,8 @@ class Watch:
         self._stack.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
         sys.unraisablehook = self._interpreter_complains
         self._warned = self._stack.enter_context(warnings.catch_warnings(record=True))
-        warnings.simplefilter("always")
-        if not gc.get_freeze_count():
-            # What was there before is not looked through again: that would take most of a case's time.
-            gc.freeze()
-            self._stack.callback(gc.unfreeze)
+        for kind in COMPLAINTS:
+            warnings.simplefilter("always", kind)
         self._before = _running()
         return self
 
@@ -61,11 +75,11 @@ class Watch:
 
     async def settle(self, within_s: float) -> list[str]:
         """Waits until no more runs than before, as far as it ends in time; gives all that is left, and complaints."""
-        await until(lambda: not self.left(), within_s)
+        ended = await until(lambda: not self.left(), within_s)
         gc.collect()
         await asyncio.sleep(STEP_S)  # finalizers ask the loop for tasks
-        await until(lambda: not self.left(), within_s)
-        warned = [str(one.message) for one in self._warned or ()]
+        await until(lambda: not self.left(), within_s if ended else 0.0)
+        warned = [str(one.message) for one in self._warned or () if issubclass(one.category, COMPLAINTS)]
         return [*(f"a task is left: {name}" for name in self.left()), *self.complaints, *warned]
 
     def left(self) -> list[str]:
