@@ -22,8 +22,8 @@ from trunkline.interceptors.call_state import CallStateServicer
 from trunkline.interceptors.host import Answers, Host, Maker, Verifier
 from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.server_chain import ServerChain
-from trunkline.method import methods_of
-from trunkline.overrides import effective
+from trunkline.method import ContractError, methods_of
+from trunkline.overrides import check, effective
 from trunkline.settings import PlatformSettings
 from trunkline.shield import shielded_work_ends
 
@@ -193,6 +193,9 @@ class Server:
                     stack.push_async_callback(close)
 
     def _hosts(self) -> dict[str, Host]:
+        mistakes = [mistake for service in self._services for mistake in _mistakes(service, self._settings)]
+        if mistakes:
+            raise ContractError("; ".join(mistakes))
         hosts = [(service, self._host(service)) for service in self._services]
         return {name: host for service, host in hosts for name in names_of(service)}
 
@@ -220,6 +223,11 @@ class Server:
 
 async def _run(work: Background, stop: asyncio.Event) -> None:
     await work(stop)
+
+
+def _mistakes(service: Service, settings: PlatformSettings) -> list[str]:
+    methods = [method for servicer in service.servicers for method in methods_of(contract_of(servicer))]
+    return check(settings.calls, methods, target=service.name) if settings.calls else []
 
 
 def names_of(service: Service) -> list[str]:

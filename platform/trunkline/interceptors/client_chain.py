@@ -12,6 +12,7 @@ from trunkline.call import current_call
 from trunkline.interceptors.chain import Proceed, compose
 from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply, error_of
 from trunkline.interceptors.peer import Maker, Peer
+from trunkline.interceptors.unary_call import Beginnings
 from trunkline.interceptors.wire import UnaryAttempt
 from trunkline.method import Method, method_of
 
@@ -31,6 +32,8 @@ class ClientChain:
         """What is known of the target."""
         self.running: set[UnaryAttempt] = set()
         """Attempts of unary calls that are under way."""
+        self.beginnings = Beginnings()
+        """Calls that were made in this turn of the loop."""
         self._makers = makers
         self._adjust = adjust
         self._composed: dict[str, ComposedMethod] = {}

@@ -52,7 +52,8 @@ class UnaryUnary(_Callable, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):
         options = None
         if credentials is not None or wait_for_ready is not None or compression is not None:
             options = _options(credentials, wait_for_ready, compression)
-        return UnaryUnaryCall(found.begin(request, timeout, metadata, options), found.proceed)
+        call = found.begin(request, timeout, metadata, options)
+        return UnaryUnaryCall(call, found.proceed, self._chain.beginnings)
 
 
 class UnaryStream(_Callable, grpc.aio.UnaryStreamMultiCallable[Any, Any]):

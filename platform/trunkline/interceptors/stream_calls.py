@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 import grpc
@@ -14,19 +14,44 @@ from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.client_call import ClientCall, Reply, StreamReply, UnaryReply, error_of
 
 
+class _Given:
+    """The requests of a caller's iterator, one by one; remembers what the iterator fails with."""
+
+    def __init__(self, requests: Any) -> None:
+        self.failure: Exception | None = None
+        self._requests = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
+
+    def __aiter__(self) -> _Given:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            if isinstance(self._requests, AsyncIterator):
+                return await anext(self._requests)
+            return next(self._requests)
+        except (StopAsyncIteration, StopIteration):
+            raise StopAsyncIteration from None
+        except Exception as error:
+            self.failure = error
+            raise
+
+
 class _Begun:
     """What they have in common: the chain gives a reply, which then goes on without it."""
 
     def __init__(self, call: ClientCall, proceed: Proceed[ClientCall, Any]) -> None:
         self._call = call
         self._cancelled = False
+        if call.method.client_streaming and call.request is not None:
+            call.request = _Given(call.request)
         self._beginning: asyncio.Task[Any] = asyncio.get_running_loop().create_task(_begin(proceed, call))
         self._beginning.add_done_callback(_look_at)
 
     def __del__(self) -> None:
-        # Nobody can read it any more. What has begun is let go by its reply.
-        if not self._beginning.done() and not self._beginning.get_loop().is_closed():
-            self._beginning.cancel()
+        # Nobody can read it any more. What has begun is let go by its reply; what could not be made has no beginning.
+        task: asyncio.Task[Any] | None = getattr(self, "_beginning", None)
+        if task is not None and not task.done() and not task.get_loop().is_closed():
+            task.cancel()
 
     async def _reply(self) -> Any:
         task = self._beginning
@@ -37,6 +62,16 @@ class _Begun:
                 self.cancel()
                 raise
         return task.result()
+
+    async def _read(self, reading: Awaitable[Any]) -> Any:
+        """What is read; where the caller's own requests have failed, that failure: gRPC says only CANCELLED."""
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            failure, task = getattr(self._call.request, "failure", None), asyncio.current_task()
+            if failure is None or (task is not None and task.cancelling()):
+                raise
+            raise failure from None
 
     async def _outcome(self) -> Any:
         """The reply, or the error for which there is none. Who stops waiting for it does not stop the call."""
@@ -143,13 +178,13 @@ class _Answers(_Begun):
     async def read(self) -> Any:
         """The next answer, or EOF; ServiceError if the call failed."""
         reply: StreamReply = await self._reply()
-        return await reply.read()
+        return await self._read(reply.read())
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         """The answers. A reader that stops early cancels the call; grpc.aio does not when a loop is left."""
         reply: StreamReply = await self._reply()
         try:
-            while (message := await reply.read()) is not grpc.aio.EOF:
+            while (message := await self._read(reply.read())) is not grpc.aio.EOF:
                 yield message
         except GeneratorExit:
             reply.left()
@@ -186,7 +221,8 @@ class StreamUnaryCall(_Requests, grpc.aio.StreamUnaryCall[Any, Any]):
 
     async def _answer(self) -> Message:
         reply: UnaryReply = await self._reply()
-        return await reply.message()
+        message: Message = await self._read(reply.message())
+        return message
 
 
 class StreamStreamCall(_Answers, _Requests, grpc.aio.StreamStreamCall[Any, Any]):

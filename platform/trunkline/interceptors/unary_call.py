@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
+from contextvars import Context, copy_context
 from typing import Any
 
 import grpc
@@ -15,6 +16,26 @@ from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.client_call import ClientCall
 
 
+class Beginnings:
+    """Calls made in this turn of the loop. Those that nobody has awaited by its next turn begin then by themselves."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[UnaryUnaryCall, Context]] = []
+
+    def add(self, call: UnaryUnaryCall) -> None:
+        """Notes a call; what it does by itself it does in the context it was made in."""
+        if not self._made:
+            # One for all calls of a turn: asyncio's own bookkeeping for each would cost more than the rest of a call.
+            asyncio.get_running_loop().call_soon(self._begin)
+        self._made.append((call, copy_context()))
+
+    def _begin(self) -> None:
+        made, self._made = self._made, []
+        for call, context in made:
+            if call.idle:
+                context.run(call.start)
+
+
 class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     """One call, as grpc.aio's, but its failures are ServiceErrors.
 
@@ -22,17 +43,24 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     One that is not awaited at once begins all the same, in a task of its own, at the loop's next turn.
     """
 
-    def __init__(self, call: ClientCall, proceed: Proceed[ClientCall, Any]) -> None:
+    # Of the class: most calls never need others.
+    _message: Message | None = None
+    _error: BaseException | None = None
+    _runner: asyncio.Task[Any] | None = None
+    _inline = False
+    _cancelled = False
+    _waiting: tuple[asyncio.Future[None], ...] = ()
+    _callbacks: tuple[Callable[[Any], None], ...] = ()
+
+    def __init__(self, call: ClientCall, proceed: Proceed[ClientCall, Any], beginnings: Beginnings) -> None:
         self._call = call
         self._proceed = proceed
-        self._message: Message | None = None
-        self._error: BaseException | None = None
-        self._runner: asyncio.Task[Any] | None = None
-        self._inline = False
-        self._cancelled = False
-        self._waiting: list[asyncio.Future[None]] = []
-        self._callbacks: list[Callable[[Any], None]] = []
-        self._begin = asyncio.get_running_loop().call_soon(self._start)
+        beginnings.add(self)
+
+    @property
+    def idle(self) -> bool:
+        """It has not begun."""
+        return self._runner is None and self._proceed is not _over
 
     @property
     def stale_age_s(self) -> float | None:
@@ -40,16 +68,15 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         return self._call.stale_age_s
 
     def __await__(self) -> Generator[Any, None, Any]:
-        if self._runner is None and not self.done():
-            self._begin.cancel()
+        if self._runner is None and self._proceed is not _over:
             self._runner, self._inline = asyncio.current_task(), True
             return (yield from self._run().__await__())
         return (yield from self._joined().__await__())
 
-    def _start(self) -> None:
-        if self._runner is None and not self.done():
-            self._runner = asyncio.get_running_loop().create_task(self._alone())
-            self._runner.add_done_callback(self._ran)
+    def start(self) -> None:
+        """Begins in a task of its own."""
+        self._runner = asyncio.get_running_loop().create_task(self._alone())
+        self._runner.add_done_callback(self._ran)
 
     async def _alone(self) -> None:
         # Whoever asks for the outcome is told; a task that nobody looks at need not complain.
@@ -111,7 +138,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
     async def _end_reached(self) -> None:
         if not self.done():
             waiter = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiter)
+            self._waiting = (*self._waiting, waiter)
             await waiter
 
     def cancel(self) -> bool:
@@ -120,7 +147,6 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
             return False
         self._cancelled = True
         if self._runner is None:
-            self._begin.cancel()
             self._end(asyncio.CancelledError())
         else:
             self._runner.cancel()
@@ -139,7 +165,7 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         if self.done():
             callback(self)
         else:
-            self._callbacks.append(callback)
+            self._callbacks = (*self._callbacks, callback)
 
     def time_remaining(self) -> float | None:
         """Seconds until its deadline, as of the last attempt; None before the first."""
