@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
 configure_logs("test", "error")
 ROOT = Path(__file__).parent
-SLOWER = ("trunkline/testing", "trunkline/storage", "trunkline/events", "trunkline/launcher", "trunkline/cli", "docs", "e2e", "faults")
+SLOWER = (
+    "trunkline/testing",
+    "trunkline/storage",
+    "trunkline/events",
+    "trunkline/launcher",
+    "trunkline/cli",
+    "docs",
+    "e2e",
+    "faults",
+)
 """Folders whose tests start servers or processes, or fill databases."""
 
 

@@ -9,6 +9,7 @@ import grpc
 
 from trunkline import headers
 from trunkline.call import current_call
+from trunkline.errors import ServiceError, platform_error
 from trunkline.interceptors.chain import Proceed, compose
 from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply, error_of
 from trunkline.interceptors.peer import Maker, Peer
@@ -61,31 +62,40 @@ class ClientChain:
 
     async def _send(self, call: ClientCall) -> Any:
         timeout_s = call.deadline - self.peer.clock.monotonic()
-        call.wire = call.send(
-            call.request,
-            timeout=max(0.0, timeout_s),
-            metadata=(*call.metadata, *call.attempt_metadata),
-            **(call.options or {}),
-        )
         try:
+            call.wire = call.send(
+                call.request,
+                timeout=max(0.0, timeout_s),
+                metadata=(*call.metadata, *call.attempt_metadata),
+                **(call.options or {}),
+            )
             return await call.wire
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
+        except grpc.aio.UsageError as error:
+            raise _closed() from error
 
     async def _send_stream(self, call: ClientCall) -> Any:
         timeout_s = call.deadline - self.peer.clock.monotonic()
-        wire = call.wire = call.send(
-            call.request,
-            timeout=max(0.0, timeout_s),
-            metadata=grpc.aio.Metadata(*call.metadata, *call.attempt_metadata),
-            **(call.options or {}),
-        )
+        try:
+            wire = call.wire = call.send(
+                call.request,
+                timeout=max(0.0, timeout_s),
+                metadata=grpc.aio.Metadata(*call.metadata, *call.attempt_metadata),
+                **(call.options or {}),
+            )
+        except grpc.aio.UsageError as error:
+            raise _closed() from error
         if call.method.server_streaming:
             reply = StreamReply(wire)
             if not call.method.client_streaming:
                 await reply.start()
             return reply
         return UnaryReply(wire)
+
+
+def _closed() -> ServiceError:
+    return platform_error(grpc.StatusCode.UNAVAILABLE, "PEER_UNREACHABLE", "the channel has been closed")
 
 
 class ComposedMethod:

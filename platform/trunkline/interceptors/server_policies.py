@@ -71,7 +71,11 @@ async def _abort(call: ServerCall, failure: ServiceError) -> None:
         failure.domain = call.method.package
     failure, trailers = _written(failure)
     call.error = failure
-    await call.context.abort(failure.code, bounded(failure.message), (*trailers, *(call.trailers or ())))
+    try:
+        await call.context.abort(failure.code, bounded(failure.message), (*trailers, *(call.trailers or ())))
+    except grpc.aio.InternalError as error:
+        # gRPC cannot send it: the caller has left in this moment, and gRPC would log that as a failure of ours.
+        raise asyncio.CancelledError from error
 
 
 def _written(failure: ServiceError) -> tuple[ServiceError, Trailers]:

@@ -1,0 +1,156 @@
+"""Servers that freeze, die and come back, and two addresses of one service."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from trunk.testing.v1 import ping_service_pb2 as pb
+from trunkline import client
+from trunkline.errors import ServiceError
+from trunkline.policies.breaker import BreakerState
+from trunkline.server import OPTIONS as SERVER_OPTIONS
+from trunkline.testing.fault_modes import Refuse
+from trunkline.testing.fault_proxy import LOOPBACK, FaultProxy
+
+from tests.faults.calls.calling import ASIDE, SOON_S, Caller, calling, failure, repeated
+from tests.faults.calls.instance import Instance
+from tests.faults.calls.servicers import KEY
+from tests.shop.waiting import until
+
+pytestmark = pytest.mark.xdist_group("fault-calls")
+OPTIONS = dict(client.OPTIONS)
+NOTICED_MS = OPTIONS["grpc.keepalive_time_ms"] + max(
+    OPTIONS["grpc.keepalive_timeout_ms"], OPTIONS["grpc.http2.ping_timeout_ms"]
+)
+"""When a dead peer is found, as shipped."""
+QUICK = {"grpc.keepalive_time_ms": 1500, "grpc.keepalive_timeout_ms": 500, "grpc.http2.ping_timeout_ms": 500}
+"""The same three options for a test: it finds one after two seconds."""
+POLL_S = 0.1
+
+
+def both(*instances: Instance) -> str:
+    """One target with the addresses of all; the first is tried first."""
+    return "ipv4:" + ",".join(one.target for one in instances)
+
+
+def served(instance: Instance, prefix: str) -> int:
+    """How many calls of a name began there."""
+    return len([one for one in instance.journal.all() if one.what == "began" and one.key.startswith(prefix)])
+
+
+async def polled(caller: Caller, key: str) -> float:
+    """Calls every 100 ms until one succeeds; gives the instant."""
+    while True:
+        try:
+            await caller.ping(key, timeout=2.0)
+        except ServiceError:
+            await asyncio.sleep(POLL_S)
+        else:
+            return time.monotonic()
+
+
+async def test_a_server_freezes(server: Instance, victim: Instance, key: str, monkeypatch: pytest.MonkeyPatch):
+    """A5: kill -STOP under an open stream: keepalive finds it as soon as its options say, calls go to the other address
+    of the target, and nobody is harmed by its return. (The options are set to two seconds: see the next test.)
+    """
+    monkeypatch.setattr(client, "OPTIONS", tuple((OPTIONS | QUICK).items()))
+    async with calling(both(victim, server)) as caller:
+        talk = caller.pings.PingChat(_one_request(key), timeout=45.0, metadata=((KEY, key),))
+        assert (await talk.read()).value == key
+        assert victim.journal.count(key, "began") == 1
+        victim.send(signal.SIGSTOP)
+        frozen = time.monotonic()
+        with pytest.raises(ServiceError, match="PEER_UNREACHABLE"):
+            await talk.read()
+        assert time.monotonic() - frozen < 2.0 + SOON_S
+        for number in range(10):
+            await caller.ping(f"{key}-elsewhere-{number}")
+        assert served(server, f"{key}-elsewhere") == 10
+        victim.send(signal.SIGCONT)
+        await until(lambda: not victim.journal.running(), "the frozen handler has ended")
+        await caller.is_well()
+    async with calling(victim.target) as caller:
+        await caller.is_well()
+
+
+def test_a_frozen_server_is_found_as_shipped():
+    """A5: all three options that it takes are set, so that a dead peer is found after 25 s; gRPC's own take 60 and
+    more, and the server allows pings as frequent as these.
+    """
+    assert NOTICED_MS <= 25_000
+    allowed = dict(SERVER_OPTIONS)["grpc.http2.min_recv_ping_interval_without_data_ms"]
+    assert allowed <= OPTIONS["grpc.keepalive_time_ms"]
+
+
+async def test_a_server_comes_back(victim: Instance, key: str):
+    """A6: killed, down for long enough that the channel waits longest, and started again: two seconds after it serves,
+    calls polled every 100 ms succeed. The breaker stands aside.
+    """
+    async with calling(victim.target, **ASIDE) as caller:
+        await caller.ping(f"{key}-before")
+        victim.kill()
+        down = time.monotonic()
+        first = asyncio.create_task(polled(caller, key))
+        # 100 ms, growing by 1.6 to a second: after 2.6 s the longest waits have begun.
+        await until(lambda: time.monotonic() - down > 4.0, "the channel waits longest", 5.0)
+        assert not first.done()
+        serving = await asyncio.to_thread(victim.start)
+        assert await first - serving < 2.0
+        await caller.is_well()
+
+
+async def test_a_server_comes_back_to_an_open_breaker(server: Instance, key: str):
+    """A6: with the breaker as shipped (here its 5 s are one), calls succeed at the latest when its time is over."""
+    async with FaultProxy(LOOPBACK, server.port) as proxy, calling(proxy.target, breaker_open_s=1.0) as caller:
+        await caller.ping(f"{key}-before")
+        await proxy.set(Refuse())
+        await proxy.reset_connections()
+        first = asyncio.create_task(polled(caller, key))
+        breaker = caller.channel.peer.breakers["/trunk.testing.v1.PingService/Ping"]
+        await until(lambda: breaker.state is BreakerState.OPEN, "the breaker is open")
+        await proxy.heal()
+        healed, open_s = time.monotonic(), breaker.snapshot(time.monotonic()).probe_in_s
+        assert await first - healed < open_s + SOON_S
+        await caller.is_well()
+
+
+async def test_one_of_two_is_killed(server: Instance, victim: Instance, key: str):
+    """A17: of two addresses the one in use dies by kill -9: all further calls succeed at the other.
+
+    It holds with what gRPC does by itself (pick_first): one address is in use until its connection breaks.
+    """
+    async with calling(both(victim, server)) as caller:
+        await caller.ping(f"{key}-first")
+        assert served(victim, key) == 1
+        await asyncio.to_thread(victim.kill)
+        for number in range(20):
+            await caller.ping(f"{key}-{number}")
+        assert served(server, key) == 20
+        await caller.is_well()
+
+
+async def test_one_of_two_only_fails(server: Instance, victim: Instance, key: str):
+    """A17: the breaker is per target and method: where each instance is a target, the bad one is left alone after five
+    failures and the other gets every call; with both behind one target, the method fails and its neighbours do not.
+    """
+    async with calling(victim.target, retry_attempts=1) as bad, calling(server.target) as good:
+        for number in range(10):
+            await failure(bad.ping(f"{key}-bad-{number}", fail_with=repeated(grpc.StatusCode.UNAVAILABLE)))
+            await good.ping(f"{key}-good-{number}")
+        assert (served(victim, f"{key}-bad"), served(server, f"{key}-good")) == (5, 10)
+    async with calling(both(victim, server), retry_attempts=1, breaker_open_s=0.5) as caller:
+        for number in range(10):
+            await failure(caller.ping(f"{key}-both-{number}", fail_with=repeated(grpc.StatusCode.UNAVAILABLE)))
+        assert (served(victim, f"{key}-both"), served(server, f"{key}-both")) == (5, 0)
+        await caller.once(f"{key}-once")
+        await caller.is_well()
+
+
+async def _one_request(key: str) -> AsyncIterator[pb.PingChatRequest]:
+    yield pb.PingChatRequest(value=key)
+    await asyncio.Event().wait()

@@ -1,0 +1,67 @@
+"""More calls than a connection may carry: those that wait in the client keep their deadlines, and can be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from trunkline.errors import ServiceError
+
+from tests.faults.calls.calling import ASIDE, SOON_S, Failed, calling
+from tests.faults.calls.instance import Instance
+
+pytestmark = pytest.mark.xdist_group("fault-calls")
+CALLS, STREAMS, CANCELLED = 300, 10, 50
+TIMEOUT_S, WORK_MS = 1.2, 500
+
+
+async def test_calls_wait_for_a_stream(tmp_path, key: str):
+    """A21: 300 calls where a connection carries ten: no more run at once, those that wait end at their deadline or when
+    they are cancelled, and none of these reaches a handler. The breaker stands aside.
+    """
+    with Instance(tmp_path / "narrow", streams=STREAMS) as narrow:
+        async with calling(narrow.target, **ASIDE) as caller:
+            keys = [f"{key}-{number}" for number in range(CALLS)]
+            began_at = time.monotonic()
+            tasks = [
+                asyncio.create_task(_outcome(caller.ping(one, timeout=TIMEOUT_S, sleep_ms=WORK_MS), began_at))
+                for one in keys
+            ]
+            await asyncio.sleep(0)
+            # They are sent in order, so the last ones wait longest.
+            for task in tasks[-CANCELLED:]:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            done = [one for one, outcome in zip(keys, outcomes, strict=True) if outcome is None]
+            failed = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+            assert 0 < len(done) <= 3 * STREAMS
+            assert len(done) + len(failed) == CALLS - CANCELLED
+            # In the moment in which all deadlines pass, some are sent after all, and refused by the server's HTTP/2.
+            assert {one.told[1] for one in failed} <= {"DEADLINE_EXPIRED", "PEER_UNREACHABLE"}
+            assert [one for one in failed if not TIMEOUT_S - 0.01 <= one.took_s < TIMEOUT_S + SOON_S] == []
+            began = {one.key: one for one in narrow.journal.all() if one.what == "began"}
+            assert not began.keys() & set(keys[-CANCELLED:])
+            assert all(one.left_ms > 0 for one in began.values())
+            # Beside these only those that ran into their deadline in a handler.
+            assert began.keys() >= set(done)
+            assert len(began) <= len(done) + STREAMS
+            assert _most_at_once(narrow) <= STREAMS
+            await caller.is_well()
+
+
+async def _outcome(call: Any, began_at: float) -> Failed | None:
+    try:
+        await call
+    except ServiceError as error:
+        return Failed(error, time.monotonic() - began_at)
+    return None
+
+
+def _most_at_once(instance: Instance) -> int:
+    count = most = 0
+    for one in instance.journal.all():
+        count += (one.what == "began") - (one.what in ("ended", "failed", "cancelled"))
+        most = max(most, count)
+    return most
