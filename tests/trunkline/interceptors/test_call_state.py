@@ -31,6 +31,12 @@ TRUSTING: dict[str, Any] = {"service": {"verifier": Verifier()}, "credential": N
 """A bench that can tell who asks, asked by a service."""
 
 
+@pytest.fixture(autouse=True)
+def _only_this_tests_channels() -> None:
+    """Those of other tests are gone: one of them may have had the same port."""
+    gc.collect()
+
+
 async def state(on: Bench, **request: str) -> state_pb.GetCallStateResponse:
     """What the server tells."""
     stub: Any = state_grpc.CallStateServiceStub(on.channel)
@@ -39,7 +45,7 @@ async def state(on: Bench, **request: str) -> state_pb.GetCallStateResponse:
 
 
 async def peer(on: Bench, **request: str) -> state_pb.PeerState:
-    """What is told of the bench's own channel: its process is both sides. Others may live from other tests."""
+    """What is told of the bench's own channel: its process is both sides."""
     (found,) = [one for one in (await state(on, **request)).peers if one.target == on.channel.peer.target]
     return found
 

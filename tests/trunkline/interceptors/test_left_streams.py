@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,6 +35,10 @@ class Storing(PingServicer):
         await self._store(request_iterator)
         yield pb.PingChatResponse()
 
+    def reached(self, *, begun: int = 0, ended: int = 0) -> bool:
+        """Whether so many calls have come so far."""
+        return self.begun >= begun and self.ended >= ended
+
     async def _store(self, requests: Any) -> None:
         self.begun += 1
         try:
@@ -52,9 +57,9 @@ async def test_half_of_the_requests_are_not_all_of_them(shape):
         for number in range(1, CALLS + 1):
             call = getattr(stub, shape)()
             await call.write(message(value="half"))
-            await until(lambda number=number: storing.begun == number)
+            await until(partial(storing.reached, begun=number))
             call.cancel()
-            await until(lambda number=number: storing.ended == number)
+            await until(partial(storing.reached, ended=number))
         assert storing.stored == []
 
 
