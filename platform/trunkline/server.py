@@ -136,15 +136,15 @@ class Server:
 
     async def _start(self) -> None:
         names = services_of(self._services)
-        self.health = Health(names, gates(self._services), dependencies(self._services))
         hosts = self._hosts()
         servicers = [one for service in self._services for one in service.servicers]
         trusting = next((host for host in hosts.values() if host.verifier is not None), None)
         if trusting is not None:
             # Without a verifier nobody could prove to be a service, and so nobody may ask.
-            servicers.append(CallStateServicer(dict(hosts)))
+            servicers.append(CallStateServicer(hosts))
             names.append(contract_of(servicers[-1]))
             hosts[names[-1]] = trusting
+        self.health = Health(names, gates(self._services), dependencies(self._services))
         chain = ServerChain(hosts, self._order)
         for servicer in servicers:
             _register(servicer, chain)

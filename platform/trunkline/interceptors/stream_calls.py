@@ -18,7 +18,7 @@ class _Given:
     """The requests of a caller's iterator, one by one; remembers what the iterator fails with."""
 
     def __init__(self, requests: Any) -> None:
-        self.failure: Exception | None = None
+        self._failure: Exception | None = None
         self._requests = aiter(requests) if isinstance(requests, AsyncIterable) else iter(requests)
 
     def __aiter__(self) -> _Given:
@@ -32,8 +32,18 @@ class _Given:
         except (StopAsyncIteration, StopIteration):
             raise StopAsyncIteration from None
         except Exception as error:
-            self.failure = error
+            self._failure = error
             raise
+
+    async def blamed(self, reading: Awaitable[Any]) -> Any:
+        """What is read; where these requests have failed, their failure: gRPC says only that the call was cancelled."""
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._failure is None or (task is not None and task.cancelling()):
+                raise
+            raise self._failure from None
 
 
 class _Begun:
@@ -63,15 +73,9 @@ class _Begun:
                 raise
         return task.result()
 
-    async def _read(self, reading: Awaitable[Any]) -> Any:
-        """What is read; where the caller's own requests have failed, that failure: gRPC says only CANCELLED."""
-        try:
-            return await reading
-        except asyncio.CancelledError:
-            failure, task = getattr(self._call.request, "failure", None), asyncio.current_task()
-            if failure is None or (task is not None and task.cancelling()):
-                raise
-            raise failure from None
+    def _read(self, reading: Awaitable[Any]) -> Awaitable[Any]:
+        requests = self._call.request
+        return requests.blamed(reading) if isinstance(requests, _Given) else reading
 
     async def _outcome(self) -> Any:
         """The reply, or the error for which there is none. Who stops waiting for it does not stop the call."""
