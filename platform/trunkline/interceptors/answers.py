@@ -93,7 +93,7 @@ class KeptAnswers:
         for key in void:
             del self._kept[key]
         if topic is not None and topic not in self.topics:
-            return 0
+            return len(void)
         self.generation += 1
         # Who asks from now on must not get what a call under way was answered before the event.
         self.flights.clear()
