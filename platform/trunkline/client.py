@@ -41,7 +41,9 @@ CLIENT_ORDER: tuple[Maker, ...] = (
 """The client chain, outermost first."""
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.enable_retries", 0),  # one retrying layer: ours. Transparent retries stay
+    ("grpc.enable_retries", 0),  # one retrying layer: ours. Transparent retries go with it (ADR 12)
+    # Its own connections: another channel's back-off to the same address is not ours.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),  # the default grows to 120 s
     ("grpc.keepalive_time_ms", 20_000),
@@ -229,6 +231,8 @@ def _open(
     adjust = partial(effective, overrides=settings.calls, target=name) if settings.calls else None
     channel = grpc.aio.insecure_channel(target, options=OPTIONS)
     peer.connectivity = lambda: channel.get_state().name
+    # While a breaker lets no call through, nobody else would ask gRPC to connect again.
+    peer.reconnect = lambda: channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
     return _Shared(channel, ClientChain(peer, order, adjust))
 
 

@@ -205,13 +205,14 @@ def _mistakes(settings_class: type[BaseSettings], error: ValidationError) -> lis
 def describe(*settings: BaseSettings) -> dict[str, Any]:
     """The effective settings, to be printed at start; passwords inside addresses are hidden."""
     return {
-        f"{one.model_config.get('env_prefix', '')}{name}".lower(): _redacted(str(value))
+        f"{one.model_config.get('env_prefix', '')}{name}".lower(): redacted(str(value))
         for one in settings
         for name, value in one
     }
 
 
-def _redacted(text: str) -> str:
+def redacted(text: str) -> str:
+    """The text without the passwords of addresses in it."""
     for secret in _SECRETS:
         text = secret.sub(r"\1***\2", text)
     return text

@@ -78,11 +78,14 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
         failed = error is not None and error.code.name in SERVER_FAULTS
         # A call in such a hurry is refused by every server: that is no fault of this one.
         no_verdict = not complete or (failed and hopeless(began, deadline))
-        guard.report(permit, monotonic(), failed=None if no_verdict else failed)
+        lost_since = began if error is not None and error.reason == "PEER_UNREACHABLE" else None
+        guard.report(permit, monotonic(), failed=None if no_verdict else failed, lost_since=lost_since)
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
         began = monotonic()
         permit = guard.admit(began)
+        if permit is None and guard.unreachable and peer.reconnect():
+            permit = guard.admit(began, connected=True)
         if permit is None:
             raise _open(peer, method)
         call.wire = None

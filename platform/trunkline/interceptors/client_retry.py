@@ -25,19 +25,19 @@ def _retrying(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
         peer.budget.called(monotonic())
         call.attempts = 1
-        try:
-            return await proceed(call)
-        except ServiceError as error:
-            failure = error
-        progress = RetryProgress()
+        progress: RetryProgress | None = None
         while True:
-            await peer.sleep(wait_s(method, peer, call, failure, progress))
-            next_attempt(call)
-            peer.told(method.path).retried()
             try:
                 return await proceed(call)
             except ServiceError as error:
-                failure = error
+                progress = progress or RetryProgress()
+                wait_s = next_wait_s(method, peer, call, error, progress)
+                if wait_s is None:
+                    # Raised where it was caught: kept in a variable it would hold this frame, and the frame it.
+                    raise
+            await peer.sleep(wait_s)
+            next_attempt(call)
+            peer.told(method.path).retried()
 
     return policy
 
@@ -58,12 +58,10 @@ def failure_of(error: ServiceError) -> Failure:
     return Failure(error.code.name, error.reason, error.retry_after_s, error.exhausted)
 
 
-def wait_s(method: Method, peer: Peer, call: ClientCall, error: ServiceError, progress: RetryProgress) -> float:
-    """Seconds until the next attempt.
-
-    Raises:
-        ServiceError: the failure itself, where there is no next attempt.
-    """
+def next_wait_s(
+    method: Method, peer: Peer, call: ClientCall, error: ServiceError, progress: RetryProgress
+) -> float | None:
+    """Seconds until the next attempt; None where there is none: then the failure is marked as retried to the end."""
     now = peer.clock.monotonic()
     failure = failure_of(error)
     found = peer.retry.after(
@@ -79,5 +77,5 @@ def wait_s(method: Method, peer: Peer, call: ClientCall, error: ServiceError, pr
         peer.told(method.path).refused()
     if found is None or refused:
         error.exhausted = error.exhausted or call.attempts > 1 or refused
-        raise error
+        return None
     return found

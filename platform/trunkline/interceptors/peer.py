@@ -60,6 +60,8 @@ class Peer:
     """Whether log lines show what was sent, redacted."""
     connectivity: Callable[[], str] = lambda: "UNKNOWN"
     """State of the connection, as gRPC names it."""
+    reconnect: Callable[[], bool] = lambda: False
+    """Asks for the connection, where there is none; whether it stands."""
     _told: dict[str, ClientMetrics] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

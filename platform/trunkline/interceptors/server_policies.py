@@ -70,6 +70,9 @@ async def _abort(call: ServerCall, failure: ServiceError) -> None:
     if not failure.domain:
         failure.domain = call.method.package
     failure, trailers = _written(failure)
+    # What is known of it is written. Its traceback would hold the frames that hold it, and with them gRPC's call,
+    # until the garbage collector comes by.
+    failure.__traceback__ = failure.__cause__ = failure.__context__ = None
     call.error = failure
     try:
         await call.context.abort(failure.code, bounded(failure.message), (*trailers, *(call.trailers or ())))

@@ -33,13 +33,12 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
     debug = _log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES
     verbose = method.audit or debug or host.log_messages == "always"
     told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
-    answered = told.calls["OK"]
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         inbound = call.inbound
         call.trace = _name(inbound, call.metadata, tracer)
         became_current(inbound)
-        told.begun += 1
+        told.started()
         host.running += 1
         started = timer()
         code, answer = "OK", None
@@ -54,10 +53,7 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
         finally:
             seconds = timer() - started
             host.running -= 1
-            if code == "OK":
-                answered.add(seconds)
-            else:
-                told.ended(code, seconds)
+            told.ended(code, seconds)
             if verbose or code != "OK":
                 _tell(call, host, code, seconds, answer)
             if call.trace is not None:

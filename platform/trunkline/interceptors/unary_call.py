@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -110,7 +111,8 @@ class UnaryUnaryCall(grpc.aio.UnaryUnaryCall[Any, Any]):
         return self._message
 
     def _end(self, error: BaseException | None) -> None:
-        self._error = error
+        # Not the one that is on its way: its traceback holds the frames that hold this call.
+        self._error = replace(error) if isinstance(error, ServiceError) else error
         self._proceed, self._runner = _over, None
         for waiter in self._waiting:
             if not waiter.done():

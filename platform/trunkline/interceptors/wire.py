@@ -38,7 +38,8 @@ class UnarySender:
             return self._public(request, timeout=timeout, metadata=metadata, **options)
         deadline = time.time() + timeout
         call = self._call(self._method, deadline, None, None, self._handle)
-        return UnaryAttempt(call, self._serialize(request), metadata, self._deserialize, self._running)
+        raw = request if self._serialize is None else self._serialize(request)
+        return UnaryAttempt(call, raw, metadata, self._deserialize, self._running)
 
 
 class UnaryAttempt:
@@ -51,7 +52,7 @@ class UnaryAttempt:
         call: Any,
         request: bytes,
         metadata: tuple[Any, ...],
-        deserialize: Callable[[bytes], Any],
+        deserialize: Callable[[bytes], Any] | None,
         running: set[UnaryAttempt],
     ) -> None:
         self._call = call
@@ -75,7 +76,7 @@ class UnaryAttempt:
         finally:
             self._running.discard(self)
         if call.is_ok():
-            return self._deserialize(raw)
+            return raw if self._deserialize is None else self._deserialize(raw)
         if call.is_locally_cancelled():
             raise asyncio.CancelledError
         status = await call.status()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -96,6 +97,9 @@ class Breaker:
     """Whether calls pass, as of the last call."""
     generation: int = 0
     """How often the state has changed."""
+    unreachable: bool = field(default=False, init=False)
+    """It opened because nobody was there: a connection that stands again is reason enough for a probe."""
+    _lost_at: float = field(default=-math.inf, init=False)
     _shared: Permit | None = field(init=False)
     _consecutive: int = field(default=0, init=False)
     _calls: CountWindow = field(init=False)
@@ -108,12 +112,15 @@ class Breaker:
     def __post_init__(self) -> None:
         self._forget()
 
-    def admit(self, now: float) -> Permit | None:
-        """Leave for one call, taken before anything is awaited; None if it may not be made."""
+    def admit(self, now: float, *, connected: bool = False) -> Permit | None:
+        """Leave for one call, taken before anything is awaited; None if it may not be made.
+
+        connected: the connection to a target that was unreachable stands again; its time need not be over then.
+        """
         if self._shared is not None:
             return self._shared
         if self.state is BreakerState.OPEN:
-            if now < self._reopen_at:
+            if now < self._reopen_at and not (connected and self.unreachable):
                 return None
             self._change(BreakerState.HALF_OPEN)
         for number, expires in list(self._probes.items()):
@@ -125,17 +132,28 @@ class Breaker:
         self._probes[self._probe_no] = now + self.settings.probe_lease_s
         return Permit(self.generation, self._probe_no)
 
-    def report(self, permit: Permit, now: float, *, failed: bool | None) -> None:
-        """Gives a permit back. failed None: the call ended without a verdict (it was cancelled)."""
+    def report(self, permit: Permit, now: float, *, failed: bool | None, lost_since: float | None = None) -> None:
+        """Gives a permit back.
+
+        Args:
+            permit: as it was given.
+            now: when the call ended.
+            failed: None: it ended without a verdict (it was cancelled).
+            lost_since: where it failed because nobody was there, when it began. Calls that are under way when a
+                connection is lost fail together: they are one failure.
+        """
         if permit.generation != self.generation:
             return
         if permit.probe:
-            self._probed(permit, now, failed)
+            self._probed(permit, now, failed, lost_since is not None)
         elif failed is False:
             self._calls.add(now)
             self._consecutive = 0
-        elif failed:
-            self._failed(now)
+        elif failed and lost_since is None:
+            self._failed(now, False)
+        elif failed and lost_since is not None and lost_since >= self._lost_at:
+            self._lost_at = now
+            self._failed(now, True)
 
     def snapshot(self, now: float) -> BreakerSnapshot:
         """How it stands; asking changes nothing."""
@@ -155,16 +173,16 @@ class Breaker:
             probes_out=len(leases),
         )
 
-    def _probed(self, permit: Permit, now: float, failed: bool | None) -> None:
+    def _probed(self, permit: Permit, now: float, failed: bool | None, unreachable: bool) -> None:
         if self._probes.pop(permit.probe, None) is None or failed is None:
             return
         if failed:
-            self._open(now)
+            self._open(now, unreachable)
         else:
             self._open_s = 0.0
             self._change(BreakerState.CLOSED)
 
-    def _failed(self, now: float) -> None:
+    def _failed(self, now: float, unreachable: bool) -> None:
         self._consecutive += 1
         self._calls.add(now)
         self._failures.add(now)
@@ -172,9 +190,10 @@ class Breaker:
         share = self.settings.failure_ratio * calls - _ROUNDING
         too_many = calls >= self.settings.minimum_calls and self._failures.at_least(now) >= share
         if too_many or self._consecutive >= self.settings.consecutive_failures:
-            self._open(now)
+            self._open(now, unreachable)
 
-    def _open(self, now: float) -> None:
+    def _open(self, now: float, unreachable: bool) -> None:
+        self.unreachable = unreachable
         self._open_s = min(self.settings.open_cap_s, 2 * self._open_s or self.settings.open_s)
         # Jitter only shortens: the promise is "never longer", and callers must not probe together.
         self._reopen_at = now + self._open_s * self.uniform(0.8, 1.0)

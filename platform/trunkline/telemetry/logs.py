@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -10,11 +11,18 @@ from typing import Any
 import structlog
 
 from trunkline.call import current_call
+from trunkline.settings import redacted
+from trunkline.telemetry.card_numbers import masked
 from trunkline.telemetry.spans import current_trace_id
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 TEXT_LIMIT = 2000
 """Longer texts are cut, in characters."""
+SHORT = 12
+"""A text of no more characters holds no address with a password, no token and no card number."""
+IDS = frozenset({"error_id", "method", "request_id", "timestamp", "trace_id"})
+"""Fields of our own making: an id may look like a card number, and must be found as it is."""
+_TOKEN = re.compile(r"(?i:bearer\s+)[\w.~+/=-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
 TRACE_LIMIT = 8000
 """Of a stack trace, the last so many characters stay."""
 
@@ -41,6 +49,7 @@ def configure_logs(service: str, level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _bounded,
+            _redacted,
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -84,4 +93,12 @@ def _bounded(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping
         if isinstance(value, str) and len(value) > TEXT_LIMIT:
             # The end of a stack trace says what happened; of anything else the beginning does.
             event[key] = "…" + value[-TRACE_LIMIT:] if key == "exception" else value[:TEXT_LIMIT] + "…"
+    return event
+
+
+def _redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hides what must not be at rest, wherever it stands: a library's exception may hold an address or a token."""
+    for key, value in event.items():
+        if isinstance(value, str) and len(value) > SHORT and key not in IDS:
+            event[key] = masked(_TOKEN.sub("[token]", redacted(value)))
     return event

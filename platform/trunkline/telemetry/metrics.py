@@ -96,30 +96,27 @@ class ClientMetrics:
 class ServerMetrics:
     """Counts of the calls of one served method. Its methods are for the event loop's thread."""
 
-    __slots__ = ("begun", "calls", "method")
+    __slots__ = ("begun", "calls", "method", "running")
 
     def __init__(self, method: str) -> None:
         self.method = method.lstrip("/")
         """`pos.item.v1.ItemService/GetItem`, as gRFC A66 writes it."""
         self.begun = 0
         """Calls begun."""
+        self.running = 0
+        """Calls that have begun and not ended."""
         self.calls = Durations()
         """How long calls took."""
 
     def started(self) -> None:
         """A call begins."""
         self.begun += 1
+        self.running += 1
 
     def ended(self, code: str, seconds: float) -> None:
         """A call ended with code after so many seconds."""
+        self.running -= 1
         self.calls.add(code, seconds)
-
-    @property
-    def running(self) -> int:
-        """Calls that have begun and not ended."""
-        # Those that ended first: in between another may begin, and never must it seem that more ended than began.
-        ended = self.calls.total()
-        return self.begun - ended
 
 
 class Metrics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
@@ -56,4 +57,8 @@ async def _nothing_goes_on(request: pytest.FixtureRequest) -> AsyncIterator[None
     for name in {"server", "_second"} & set(request.fixturenames):
         instance: Instance = request.getfixturevalue(name)
         if instance.pid:
-            await until(lambda of=instance: not of.journal.running(), f"handlers of {name} have ended", SETTLE_S)  # type: ignore[misc]
+            await until(partial(_is_idle, instance), f"handlers of {name} have ended", SETTLE_S)
+
+
+def _is_idle(instance: Instance) -> bool:
+    return not instance.journal.running()

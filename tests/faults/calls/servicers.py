@@ -27,7 +27,7 @@ from tests.faults.calls.journal import BEGAN, JournalWriter
 
 M = TypeVar("M", bound=Message)
 KEY, PUSHBACK, SWALLOW, HANG, ONCE = "fault-key", "fault-pushback", "fault-swallow", "fault-hang", "fault-once"
-"""Metadata that asks for more than a Behaviour can: the name of the call; a push-back to its first attempt; that the
+"""Metadata that asks for more than a Behaviour can: the name of the call; a push-back, as `attempt=value`; that the
 handler swallows its own abort; that it never answers after its commit; that its name is a business key."""
 LONGER_MS = 20_000
 """Milliseconds that a call takes which nobody waits for."""
@@ -89,7 +89,8 @@ class World:
         asked.sleep_ms *= self.slower
         async with self.slots or nullcontext():
             attempt = await behave(self.reached, asked)
-        if attempt == 1 and (pushback := _metadata(context).get(PUSHBACK)):
+        number, _, pushback = str(_metadata(context).get(PUSHBACK, "")).partition("=")
+        if pushback and attempt == int(number):
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "later", ((headers.PUSHBACK_MS, pushback),))
         return attempt
 

@@ -147,11 +147,11 @@ async def test_three_hops(server: Instance, tmp_path, key: str):
     """
     with Instance(tmp_path / "middle", next_target=server.target) as middle:
         async with calling(middle.target) as caller:
-            call = asyncio.ensure_future(awaited(caller.ping(key, timeout=3.0, sleep_ms=400)))
-            await until(partial(server.journal.count, key, "began"), "the last hop has begun", 3.0)
+            call = asyncio.ensure_future(awaited(caller.ping(key, timeout=10.0, sleep_ms=400)))
+            await until(partial(server.journal.count, key, "began"), "the last hop has begun", 10.0)
             (first,), (last,) = middle.journal.of(key, "began"), server.journal.of(key, "began")
             # Rounding up never gives back what the work has taken.
-            assert first.left_ms - 400 - 1000 < last.left_ms <= first.left_ms - 400
+            assert first.left_ms - 400 - 5000 < last.left_ms <= first.left_ms - 400
             call.cancel()
             cancelled = time.monotonic()
             with pytest.raises(asyncio.CancelledError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
 from itertools import pairwise
 
@@ -49,6 +50,22 @@ async def test_a_call_that_runs_is_asked_about_less_and_less(server: Instance, k
         assert sum(waits[-2:]) > sum(waits[:-2])
         assert server.effects(key) == [5]
         await caller.is_well()
+
+
+async def test_the_wait_that_a_repeat_is_told(server: Instance, key: str):
+    """I1: the push-back of a call that runs is as long as it has run so far, between 50 ms and a second."""
+    async with calling(server.target) as caller, stranger(server.target) as other:
+        first = asyncio.create_task(awaited(caller.add(key, sleep_ms=1700)))
+        await until(partial(server.journal.count, key, "began"), "the first call runs")
+        began_at = server.journal.of(key, "began")[0].at
+        for running_s in (0.0, 0.5, 1.2):
+            await until(partial(_is_past, began_at + running_s), "it has run for so long")
+            with pytest.raises(grpc.aio.AioRpcError, match="ABORTED") as told:
+                await other.add(key, sleep_ms=1700, metadata=((headers.AUTHORIZATION, "Bearer user"),))
+            pushback_s = int(dict(told.value.trailing_metadata())[headers.PUSHBACK_MS]) / 1000
+            assert min(1.0, max(0.05, running_s - 0.05)) <= pushback_s <= min(1.0, time.monotonic() - began_at + 0.1)
+        await first
+        assert server.effects(key) == [5]
 
 
 async def test_a_call_that_runs_too_long(server: Instance, key: str):
@@ -170,3 +187,7 @@ async def test_a_key_that_is_forgotten(tmp_path, key: str):
             failed = await failure(caller.add(key, metadata=((ONCE, "1"),)))
             assert failed.told == ("ALREADY_EXISTS", "AS_ASKED")
             assert later.effects(key) == [5]
+
+
+def _is_past(instant: float) -> bool:
+    return time.monotonic() >= instant

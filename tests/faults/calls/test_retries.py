@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -83,14 +84,16 @@ async def test_a_stranger_repeats_nothing(server: Instance, key: str):
     assert len(server.effects(key)) <= 1
 
 
-@pytest.mark.xfail(strict=True, reason="`grpc.enable_retries` 0 turns gRPC's transparent retries off too")
 async def test_a_server_goes_away_before_it_looks():
-    """A7: a call that the server has not looked at (GOAWAY) is sent again by gRPC itself, whatever it is, and counts
-    nowhere: this method allows one attempt.
+    """A7: a call that the server has not looked at (GOAWAY) is repeated by us, and counts; where the contract allows
+    one attempt it fails: gRPC's transparent retries are off (ADR 12).
     """
     async with GoingAway(1) as going, calling(going.target) as caller:
-        await caller.once("once")
+        await caller.ping("repeated")
         assert going.seen == 2
+    async with GoingAway(1) as going, calling(going.target) as caller:
+        assert (await failure(caller.once("once"))).error.reason == "PEER_UNREACHABLE"
+        assert going.seen == 1
 
 
 LOST: dict[str, tuple[str, Begin]] = {
@@ -168,23 +171,25 @@ async def test_an_outage_and_the_breaker(server: Instance, key: str):
 
 
 async def test_the_server_asks_for_a_wait(server: Instance, key: str):
-    """A11: a push-back of 700 ms is kept to, and the backoff begins anew after it (here 0.6 s, where 1.2 s would be
-    the second wait).
+    """A11: a push-back of 700 ms to the second attempt is kept to, and the backoff begins anew after it (here 0.6 s,
+    where 1.2 s would be the second wait).
     """
-    async with calling(server.target, retry_backoff_base_s=0.6, retry_backoff_cap_s=5.0) as caller:
+    settings: dict[str, Any] = {"retry_attempts": 4, "retry_backoff_base_s": 0.6, "retry_backoff_cap_s": 5.0}
+    async with calling(server.target, **settings) as caller:
         caller.channel.peer.uniform = highest
-        codes = [0, UNAVAILABLE.value[0]]
-        assert (await caller.ping(key, metadata=((PUSHBACK, "700"),), fail_with=codes)).attempt == 3
-        first, second, third = (one.at for one in server.journal.of(key, "arrived"))
-        assert 0.7 <= second - first < 0.7 + ROOM_S
-        assert 0.6 <= third - second < 0.6 + ROOM_S
+        caller.channel.peer.budget = RetryBudget(ratio=3.0)
+        codes = [UNAVAILABLE.value[0], 0, UNAVAILABLE.value[0]]
+        assert (await caller.ping(key, metadata=((PUSHBACK, "2=700"),), fail_with=codes)).attempt == 4
+        waits = [later.at - earlier.at for earlier, later in pairwise(server.journal.of(key, "arrived"))]
+        assert len(waits) == 3
+        assert all(due <= wait < due + ROOM_S for due, wait in zip((0.6, 0.7, 0.6), waits, strict=True))
 
 
 @pytest.mark.parametrize("pushback", ["-1", "abc", "99999999999", "1e3", "0x10", "4990"])
 async def test_the_server_asks_not_to_come_back(server: Instance, key: str, pushback: str):
     """A11: negative, unreadable or beyond the deadline: the failure is told, and nothing is sent again."""
     async with calling(server.target) as caller:
-        call = caller.ping(key, metadata=((PUSHBACK, pushback),))
+        call = caller.ping(key, metadata=((PUSHBACK, f"1={pushback}"),))
         assert (await failure(call)).error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         await caller.is_well()
     assert server.journal.count(key, "arrived") == 1

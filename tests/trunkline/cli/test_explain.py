@@ -264,6 +264,6 @@ async def test_service_config_needs_contracts(refusal, tmp_path):
 
 
 async def test_help_offers_only_what_there_is(run_trunkline):
-    """Both commands are listed; nothing asks running services yet."""
+    """Both commands are listed, and running services are asked when that is wanted."""
     assert {"explain", "service-config"} <= set((await run_trunkline("--help")).out.split())
-    assert "--live" not in (await run_trunkline("explain", "--help")).out
+    assert "--live" in (await run_trunkline("explain", "--help")).out
