@@ -203,3 +203,44 @@ def test_a_snapshot_with_several_probes_waits_for_the_first_lease():
     assert guard.snapshot(NOW + 6.0).probe_in_s == 0.0
     admitted(guard, NOW + 7.0)
     assert guard.snapshot(NOW + 10.0) == BreakerSnapshot(BreakerState.HALF_OPEN, 2, 0, 0, 0, 25.0, 2)
+
+
+def lost(breaker: Breaker, began: float, now: float) -> None:
+    """A call that began at an instant and failed at another, because nobody was there."""
+    permit = breaker.admit(began)
+    assert permit is not None
+    breaker.report(permit, now, failed=True, lost_since=began)
+
+
+def test_calls_that_lose_one_connection_are_one_failure():
+    """Fifty calls that were under way when it was lost do not open a breaker; five losses in a row do."""
+    breaker = Breaker(BreakerSettings(), lambda _, high: high)
+    for number in range(50):
+        lost(breaker, 1.0, 2.0 + number / 1000)
+    assert breaker.state is BreakerState.CLOSED
+    for number in range(4):
+        lost(breaker, 3.0 + number, 3.5 + number)
+    assert (breaker.state, breaker.unreachable) == (BreakerState.OPEN, True)
+
+
+def test_a_connection_that_stands_again_is_probed():
+    """An open breaker does not wait for its time, if it opened because nobody was there; the probe decides as ever."""
+    breaker = Breaker(BreakerSettings(open_s=60.0), lambda _, high: high)
+    for number in range(5):
+        lost(breaker, float(number), float(number))
+    assert breaker.admit(5.0) is None
+    probe = breaker.admit(5.0, connected=True)
+    assert probe is not None
+    assert breaker.admit(5.0, connected=True) is None
+    breaker.report(probe, 5.1, failed=False)
+    assert breaker.state is BreakerState.CLOSED
+
+
+def test_a_connection_says_nothing_of_a_server_that_fails():
+    """A breaker that failures have opened stays open for its time, however well the connection stands."""
+    breaker = Breaker(BreakerSettings(), lambda _, high: high)
+    for number in range(5):
+        permit = breaker.admit(float(number))
+        assert permit is not None
+        breaker.report(permit, float(number), failed=True)
+    assert breaker.admit(6.0, connected=True) is None
