@@ -85,6 +85,8 @@ class InboundCall:
     """Tenant the call belongs to; empty where it belongs to none."""
     idempotency: IdempotencyContext | None = None
     """Set for a mutating call that carries a key."""
+    idempotency_key: str = ""
+    """The caller's key, also where nothing is stored under it: the keys of its own calls follow from it."""
     failure: ServiceError | None = None
     """What its handler has ended it with, though it may still run: nothing it begins from then on is done."""
     trace: str = ""

@@ -54,7 +54,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 """Channel options, the same for every peer."""
 
-_shared: dict[tuple[asyncio.AbstractEventLoop, str, int, tuple[Maker, ...]], _Shared] = {}
+_shared: dict[tuple[asyncio.AbstractEventLoop, str, str, int, tuple[Maker, ...]], _Shared] = {}
 _credentials: dict[Path, FileCredential] = {}
 
 
@@ -186,7 +186,7 @@ def connect(
     settings = settings or platform_settings()
     target = target or find_target(name, settings)
     credential = credential or process_credential(settings)
-    key = (asyncio.get_running_loop(), target, id(credential), order)
+    key = (asyncio.get_running_loop(), name, target, id(credential), order)
     shared = _shared.get(key)
     if shared is None:
         shared = _shared[key] = _open(name, target, credential, settings, clock, order)

@@ -18,7 +18,7 @@ PLATFORM_DOMAIN = "trunk"
 TEXT_LIMIT_BYTES = 512
 """Longest message, value or description that is sent: trailers beyond 8 KB may be refused by the client's gRPC."""
 STATUS_LIMIT_BYTES = 4096
-"""Longest google.rpc.Status that is sent; violations that do not fit are left out."""
+"""Longest google.rpc.Status that is sent; metadata and violations that do not fit are left out."""
 Trailers = tuple[tuple[str, str | bytes], ...]
 """Trailing metadata."""
 
@@ -89,7 +89,7 @@ def platform_error(
 
 def to_status(error: ServiceError) -> status_pb2.Status:
     """The google.rpc.Status of an error, short enough for a header frame."""
-    metadata = {name: bounded(value) for name, value in error.metadata.items()}
+    metadata = _fitting(error.metadata)
     details = [_pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=error.domain, metadata=metadata))]
     if error.retry_after_s is not None and error.retry_after_s >= 0:
         delay = duration_pb2.Duration()
@@ -104,6 +104,19 @@ def to_status(error: ServiceError) -> status_pb2.Status:
 def bounded(text: str) -> str:
     """The text, cut where it is too long to be sent."""
     return text.encode(errors="replace")[:TEXT_LIMIT_BYTES].decode(errors="ignore")
+
+
+def _fitting(metadata: Mapping[str, str]) -> dict[str, str]:
+    """As much of it as half of a status holds; what comes last is left out."""
+    found: dict[str, str] = {}
+    room_bytes = STATUS_LIMIT_BYTES // 2
+    for name, value in metadata.items():
+        text = bounded(value)
+        room_bytes -= len(name.encode(errors="replace")) + len(text.encode(errors="replace")) + 8
+        if room_bytes < 0 and found:
+            break
+        found[name] = text
+    return found
 
 
 def _bad_request(violations: Sequence[Violation], room_bytes: int) -> error_details_pb2.BadRequest:

@@ -223,6 +223,8 @@ def _option_problems(descriptor: MethodDescriptor, policy: policy_pb2.CallPolicy
         yield "has a cache_ttl but is not NO_SIDE_EFFECTS, or it streams"
     if (policy.HasField("stale_if_error") or policy.invalidated_by) and not policy.HasField("cache_ttl"):
         yield "has stale_if_error or invalidated_by without cache_ttl"
+    if not reads and descriptor.server_streaming:
+        yield "is IDEMPOTENT but answers with a stream: a repeat could not be given the first answer"
     if policy.HasField("hedging"):
         if not reads or descriptor.client_streaming:
             yield "has hedging but is not NO_SIDE_EFFECTS, or takes a stream of requests"

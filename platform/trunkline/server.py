@@ -47,8 +47,9 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),  # our own clients ping every 20 s
     ("grpc.keepalive_permit_without_calls", 1),
     # Beyond 1,000 waiting calls grpc drops some as CANCELLED, which says nothing; our own limit says when to come back.
-    ("grpc.server.max_pending_requests", 100_000),
-    ("grpc.server.max_pending_requests_hard_limit", 100_000),
+    # More than these would be memory for calls whose callers have long left.
+    ("grpc.server.max_pending_requests", 5_000),
+    ("grpc.server.max_pending_requests_hard_limit", 5_000),
 )
 """Server options."""
 

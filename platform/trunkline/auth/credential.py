@@ -76,6 +76,13 @@ class ExchangedCredential:
         self._refused: tuple[str, ServiceError] | None = None
         self._pause_until = 0.0
 
+    def token_at_hand(self) -> str | None:
+        """The token in use, where it is valid and need not be renewed; None: ask `token`, which may take its time."""
+        held, now = self._held, self._clock.monotonic()
+        if held is None or now >= held.renew_at or self._read() != held.credential:
+            return None
+        return held.token
+
     async def token(self) -> str:
         """A token that is valid now.
 

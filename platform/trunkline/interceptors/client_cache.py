@@ -28,6 +28,9 @@ def cache(method: Method, peer: Peer) -> Policy[ClientCall, Any] | None:
     kept.depend_on(method.invalidated_by)
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
+        if call.own_metadata:
+            # It may say for whom the call is made: what is kept for one is nobody else's.
+            return await proceed(call)
         key = (method.path, _for_whom(call.inbound), call.request.SerializeToString(deterministic=True))
         found = kept.get(key)
         if found is not None and clock.monotonic() - found.received_at < method.cache_ttl_s:

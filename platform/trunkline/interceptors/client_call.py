@@ -37,6 +37,8 @@ class ClientCall:
     """The call whose handler makes this one."""
     options: dict[str, Any] | None = None
     """Further arguments for grpc: credentials, wait_for_ready, compression."""
+    own_metadata: bool = False
+    """The application gave metadata."""
     deadline: float = 0.0
     """Instant (monotonic) by which it must be answered."""
     metadata: Metadata = field(default_factory=list)
@@ -121,14 +123,15 @@ class Reply:
             sent = getattr(self.wire, "_metadata_sent", None)
             if sent is not None:
                 sent.set()
-            self._ended(None, complete=False)
+            self.ended(None, complete=False)
 
     def __del__(self) -> None:
         # Never awaited, or left in the middle: grpc's own object lives on for as long as the call does.
         with suppress(RuntimeError):  # the loop is closed, and the call with it
             self.left()
 
-    def _ended(self, error: ServiceError | None, *, complete: bool) -> None:
+    def ended(self, error: ServiceError | None, *, complete: bool) -> None:
+        """Tells whoever counts on its end; only the first time counts."""
         self._over = True
         callbacks, self._on_end = self._on_end, []
         for callback in callbacks:
@@ -155,9 +158,9 @@ class UnaryReply(Reply):
             self.left()
             raise
         else:
-            self._ended(None, complete=True)
+            self.ended(None, complete=True)
             return message
-        self._ended(error, complete=True)
+        self.ended(error, complete=True)
         raise error
 
 
@@ -184,13 +187,13 @@ class StreamReply(Reply):
             try:
                 message = await self._receive()
             except ServiceError as error:
-                self._ended(error, complete=True)
+                self.ended(error, complete=True)
                 raise
             except BaseException:
                 self.left()
                 raise
         if message is grpc.aio.EOF:
-            self._ended(None, complete=True)
+            self.ended(None, complete=True)
         return message
 
     async def _receive(self) -> Any:

@@ -112,6 +112,7 @@ class ComposedMethod:
         """One logical call, not yet on its way."""
         call = ClientCall(self.method, request, self._send, timeout_s, current_call(), options)
         if metadata:
+            call.own_metadata = True
             call.metadata.extend(metadata)
             for name, value in call.metadata:
                 if name == headers.IDEMPOTENCY_KEY:

@@ -54,6 +54,7 @@ class _Attempts:
         )
         self._running: dict[asyncio.Task[Any], tuple[ClientCall, float]] = {}
         self._timer: asyncio.Task[Any] | None = None
+        self._refused = False
 
     async def run(self) -> Any:
         """The first answer, or the failure that ends the call."""
@@ -95,6 +96,8 @@ class _Attempts:
         if self._call.attempts:
             attempt.attempt_metadata.append((headers.PREVIOUS_ATTEMPTS, str(self._call.attempts)))
             (self._told.hedged if self._running else self._told.retried)()
+            if self._call.trace is not None:
+                self._call.trace.event("hedge" if self._running else "retry", attempt=self._call.attempts + 1)
         self._call.attempts += 1
         attempt.attempts = self._call.attempts
         self._running[_task(self._proceed(attempt))] = (attempt, self._now())
@@ -107,7 +110,7 @@ class _Attempts:
             failure = Failure(error.code.name, error.reason, error.retry_after_s, error.exhausted)
             step = self._decision.failed(failure, self._now())
             if step.action is Action.FAIL:
-                error.exhausted = error.exhausted or self._call.attempts > 1
+                error.exhausted = error.exhausted or self._call.attempts > 1 or self._refused
                 raise
             return step, None
         return self._decision.answered(), answer
@@ -126,6 +129,7 @@ class _Attempts:
         if self._peer.budget.try_spend(now):
             return True
         self._told.refused()
+        self._refused = True
         return False
 
     def _now(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from functools import partial
 from typing import Any
@@ -61,10 +62,11 @@ def derive_key(inbound: InboundCall | None, method: Method, request: Any) -> str
     Inside a handler that has a key it follows from that key, the method and the request, so that a
     repeated handler repeats its peers' calls under the same keys.
     """
-    if inbound is None or inbound.idempotency is None or method.client_streaming:
+    key = "" if inbound is None else inbound.idempotency.key if inbound.idempotency else inbound.idempotency_key
+    if not key or method.client_streaming:
         return str(uuid.uuid4())
     content = request.SerializeToString(deterministic=True).hex()
-    return str(uuid.uuid5(_KEYS, f"{inbound.idempotency.key}\n{method.path}\n{content}"))
+    return str(uuid.uuid5(_KEYS, f"{key}\n{method.path}\n{content}"))
 
 
 def breaker(method: Method, peer: Peer) -> ClientPolicy:
@@ -78,7 +80,9 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
         failed = error is not None and error.code.name in SERVER_FAULTS
         # A call in such a hurry is refused by every server: that is no fault of this one.
         no_verdict = not complete or (failed and hopeless(began, deadline))
-        lost_since = began if error is not None and error.reason == "PEER_UNREACHABLE" else None
+        # A server may say UNAVAILABLE without a reason too: nobody was there only where there is no connection.
+        gone = error is not None and error.reason == "PEER_UNREACHABLE" and peer.connectivity() != "READY"
+        lost_since = began if gone else None
         guard.report(permit, monotonic(), failed=None if no_verdict else failed, lost_since=lost_since)
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
@@ -131,8 +135,14 @@ def credentials(method: Method, peer: Peer) -> ClientGate | None:
             raise platform_error(
                 grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "this process has no credential to call others with"
             )
+        at_hand = getattr(peer.credential, "token_at_hand", None)
         try:
-            token = await peer.credential.token()
+            token = at_hand() if at_hand is not None else None
+            if token is None:
+                async with asyncio.timeout(call.deadline - peer.clock.monotonic()):
+                    token = await peer.credential.token()
+        except TimeoutError:
+            raise _expired() from None
         except ServiceError as error:
             if call.inbound is None or error.code is not grpc.StatusCode.UNAUTHENTICATED:
                 raise

@@ -38,6 +38,8 @@ def _retrying(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
             await peer.sleep(wait_s)
             next_attempt(call)
             peer.told(method.path).retried()
+            if call.trace is not None:
+                call.trace.event("retry", attempt=call.attempts)
 
     return policy
 

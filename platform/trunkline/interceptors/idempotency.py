@@ -32,7 +32,7 @@ def idempotency(method: Method, host: Host) -> ServerPolicy | None:
 
 def _refusing_repeats() -> ServerPolicy:
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
-        _key(call)
+        call.inbound.idempotency_key = _key(call) or ""
         return await proceed(call)
 
     return policy

@@ -25,6 +25,8 @@ class ServerCall:
         "limit",
         "metadata",
         "method",
+        "opening",
+        "replied",
         "request",
         "trace",
         "trailers",
@@ -56,8 +58,17 @@ class ServerCall:
         """What the call ended with, if not OK; for telemetry."""
         self.limit: TimeLimit | None = None
         """Ends it, where the server grants less time than the caller."""
+        self.opening: asyncio.Future[None] | None = None
+        """Sends the initial metadata, before there is anything to send after them."""
+        self.replied = False
+        """Something of the reply was sent."""
         self.trace: Any = None
         """The span of this call, where it is sampled."""
+
+    async def opened(self) -> None:
+        """Returns when nothing is being sent that the reply or its end would run into."""
+        if self.opening is not None and not self.opening.done():
+            await asyncio.wait({self.opening})
 
     def add_trailers(self, *trailers: tuple[str, str | bytes]) -> None:
         """Adds to what is sent last."""
@@ -106,6 +117,8 @@ class HandlerContext:
     async def write(self, message: Message) -> None:
         """Sends one message of a streaming reply."""
         self.raise_if_aborted()
+        await self._call.opened()
+        self._call.replied = True
         await self._call.context.write(message.SerializeToString())
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
@@ -126,6 +139,8 @@ class HandlerContext:
             raise self._call.inbound.failure
 
 
+LEFT_S = 0.002
+"""Seconds in which the cancellation of a call arrives whose stream of requests has ended."""
 DEAD_CALL_S = 1.0
 """Seconds within which the cancellation of a call arrives on which nothing can be sent any more."""
 
@@ -136,15 +151,15 @@ class RequestStream:
     No generator: one that its handler leaves unfinished would have to be closed.
     """
 
-    def __init__(self, context: Any, decode: Callable[[bytes], Message]) -> None:
-        self._context = context
+    def __init__(self, call: ServerCall, decode: Callable[[bytes], Message]) -> None:
+        self._call = call
         self._decode = decode
 
     def __aiter__(self) -> RequestStream:
         return self
 
     async def __anext__(self) -> Message:
-        raw = await self._context.read()
+        raw = await self._call.context.read()
         if raw is grpc.aio.EOF:
             await self._really_ended()
             raise StopAsyncIteration
@@ -156,10 +171,18 @@ class RequestStream:
         gRPC gives the same for both, and the cancellation a moment later: a handler would take half of the requests
         for all. Sending on the call tells: it does not come back before a call that is dead has been cancelled.
         """
+        call = self._call
+        if call.opening is None and not call.replied:
+            # A task of its own: whoever reads may leave, and gRPC cannot be asked twice, nor while it is at it.
+            call.opening = asyncio.ensure_future(call.context.send_initial_metadata(()))
+        if call.opening is None or call.opening.done():
+            # The reply has begun, or this was asked before. A cancellation comes within a turn or two of the loop.
+            await asyncio.sleep(LEFT_S)
+            return
         try:
-            await self._context.send_initial_metadata(())
+            await asyncio.shield(call.opening)
         except grpc.aio.UsageError:
-            # The reply has begun. The cancellation, if there is one, is nearly always next in the loop.
-            await asyncio.sleep(0)
+            await asyncio.sleep(LEFT_S)
         except grpc.aio.InternalError:
             await asyncio.sleep(DEAD_CALL_S)
+            raise ServiceError(grpc.StatusCode.CANCELLED, "", "the caller has left") from None

@@ -30,6 +30,8 @@ def errors(_: Method, __: Host) -> ServerPolicy:
             if call.inbound.failure is None and (call.limit is None or not call.limit.end()):
                 if call.trailers:
                     call.context.set_trailing_metadata(tuple(call.trailers))
+                if call.opening is not None:
+                    await call.opened()
                 return reply
             # The servicer has aborted, or its time was over, and it went on all the same.
             failure = call.inbound.failure or _expired_at_work()
@@ -70,6 +72,9 @@ async def _abort(call: ServerCall, failure: ServiceError) -> None:
     if not failure.domain:
         failure.domain = call.method.package
     failure, trailers = _written(failure)
+    # Whatever the handler has left running has no effect from here on.
+    call.inbound.failure = failure
+    await call.opened()
     # What is known of it is written. Its traceback would hold the frames that hold it, and with them gRPC's call,
     # until the garbage collector comes by.
     failure.__traceback__ = failure.__cause__ = failure.__context__ = None

@@ -206,6 +206,7 @@ class _Requests(_Begun):
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             if reply.given_up or not reply.wire.done() or (failure := await reply.failure()) is None:
                 raise
+            reply.ended(failure, complete=True)
             raise failure from None
 
     async def done_writing(self) -> None:

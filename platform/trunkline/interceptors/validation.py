@@ -40,7 +40,7 @@ def validation(method: Method, _: Host) -> ServerGate:
         call.request = decode(raw)
 
     def stream(call: ServerCall) -> None:
-        call.request = RequestStream(call.context, decode)
+        call.request = RequestStream(call, decode)
 
     return Gate(stream if method.client_streaming else read)
 

@@ -140,6 +140,8 @@ class UnitOfWork:
         call: InboundCall | None,
         context: IdempotencyContext | None,
     ) -> _Done[M]:
+        if call is not None and call.failure is not None:
+            raise call.failure  # it was ended while this waited for its turn
         if context is not None:
             stored = self.answers.stored(connection, context)
             if stored is not None:
