@@ -163,10 +163,14 @@ def test_long_texts_are_cut_at_a_character():
 
 
 def test_the_first_violation_is_always_told():
-    """However little room is left, one violation goes out."""
-    metadata = {f"name-{number}": "x" * 500 for number in range(10)}
-    error = ServiceError(CODES[0], "R", "m", metadata, violations=[Violation("a", "b"), Violation("c", "d")])
-    assert list(crossed(error).violations) == [Violation("a", "b")]
+    """However much there is to tell, the first metadata and the first violation go out, in less than 8 KB."""
+    metadata = {f"name-{number}": "x" * 500 for number in range(100)}
+    violations = [Violation("a", "b"), *(Violation("c", "d" * 500) for _ in range(50))]
+    error = crossed(ServiceError(CODES[0], "R", "m", metadata, violations=violations))
+    assert error.violations[0] == Violation("a", "b")
+    assert 1 < len(error.violations) < len(violations)
+    assert error.metadata["name-0"] == "x" * 500
+    assert 1 < len(error.metadata) < len(metadata)
 
 
 def test_half_a_character_is_replaced():

@@ -28,8 +28,8 @@ def cache(method: Method, peer: Peer) -> Policy[ClientCall, Any] | None:
     kept.depend_on(method.invalidated_by)
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
-        if call.own_metadata:
-            # It may say for whom the call is made: what is kept for one is nobody else's.
+        if call.names_caller:
+            # What is kept is kept for whom this process knows to ask; this caller it does not know.
             return await proceed(call)
         key = (method.path, _for_whom(call.inbound), call.request.SerializeToString(deterministic=True))
         found = kept.get(key)

@@ -37,8 +37,8 @@ class ClientCall:
     """The call whose handler makes this one."""
     options: dict[str, Any] | None = None
     """Further arguments for grpc: credentials, wait_for_ready, compression."""
-    own_metadata: bool = False
-    """The application gave metadata."""
+    names_caller: bool = False
+    """The application's metadata say for whom the call is made."""
     deadline: float = 0.0
     """Instant (monotonic) by which it must be answered."""
     metadata: Metadata = field(default_factory=list)

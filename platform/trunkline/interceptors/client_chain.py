@@ -98,6 +98,10 @@ def _closed() -> ServiceError:
     return platform_error(grpc.StatusCode.UNAVAILABLE, "PEER_UNREACHABLE", "the channel has been closed")
 
 
+IDENTITY = frozenset({headers.AUTHORIZATION, headers.CALLER, headers.TENANT})
+"""Metadata that say for whom a call is made."""
+
+
 class ComposedMethod:
     """One method of one target, ready to be called."""
 
@@ -112,9 +116,10 @@ class ComposedMethod:
         """One logical call, not yet on its way."""
         call = ClientCall(self.method, request, self._send, timeout_s, current_call(), options)
         if metadata:
-            call.own_metadata = True
             call.metadata.extend(metadata)
             for name, value in call.metadata:
                 if name == headers.IDEMPOTENCY_KEY:
                     call.idempotency_key = str(value)
+                elif name in IDENTITY:
+                    call.names_caller = True
         return call
