@@ -1,0 +1,35 @@
+"""An attempt of a unary call where grpcio looks other than expected."""
+
+from __future__ import annotations
+
+import pytest
+from trunk.testing.v1 import ping_service_pb2 as pb
+from trunkline import client
+from trunkline.interceptors.wire import UnarySender, unary_sender
+from trunkline.testing.ping import bench
+
+from tests.trunkline.interceptors.servicers import without_waiting
+from tests.trunkline.interceptors.shapes import failing
+
+
+async def public(*_: object, **__: object) -> None:
+    """A callable that has nothing private."""
+
+
+def test_what_has_nothing_private_is_used_as_it_is():
+    """Without what the quick way needs, grpc's own callable makes the attempts."""
+    assert unary_sender(public, set()) is public
+
+
+@pytest.mark.parametrize("quick", [True, False])
+async def test_both_ways_make_the_same_calls(monkeypatch, quick):
+    """A call that fails once and is answered then goes the same way by grpc's own callable."""
+    if not quick:
+        monkeypatch.setattr(client, "unary_sender", lambda callable_, _: callable_)
+    async with bench() as on:
+        without_waiting(on)
+        sends = isinstance(on.channel.unary_unary("/trunk.testing.v1.PingService/Ping")._send, UnarySender)
+        assert sends is quick
+        request = pb.PingRequest(value="v", behaviour=failing(14))
+        answer = await on.ping.Ping(request, metadata=(("x-own", "1"),))
+        assert (answer.value, answer.attempt, on.reached.attempts["k"]) == ("v", 2, 2)
