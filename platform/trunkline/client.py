@@ -170,7 +170,8 @@ def connect(
     """A channel to a service, to be given to its generated stub.
 
     Calls through it have a deadline, are repeated where their contract allows it, stop at an open breaker,
-    carry a token, and fail with ServiceError. There is one channel per target in a process, whoever asks.
+    carry a token, and fail with ServiceError. There is one channel per name, target and credential on an event loop,
+    whoever asks.
 
     Args:
         name: of the service, such as `item`; found by ITEM_SERVICE_HOST and ITEM_SERVICE_PORT.

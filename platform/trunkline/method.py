@@ -15,7 +15,8 @@ from trunk.policy.v1 import policy_pb2
 
 from trunkline.policies.retry import MOST_ATTEMPTS
 
-_VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
+VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
+"""A last part of a package that is its version."""
 EXEMPT_SERVICES = frozenset(
     {
         "grpc.health.v1.Health",
@@ -93,7 +94,7 @@ class Method:
         """Domain of its error reasons: `pos.item` for `/pos.item.v1.ItemService/GetItem`."""
         package = self.service.rpartition(".")[0]
         head, _, version = package.rpartition(".")
-        return head if head and _VERSION.fullmatch(version) else package
+        return head if head and VERSION.fullmatch(version) else package
 
     @property
     def repeatable(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trunkline.method import EXEMPT_SERVICES, Access, ContractError, Method
+from trunkline.method import EXEMPT_SERVICES, VERSION, Access, ContractError, Method
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.deadline import LONGEST_S
 from trunkline.policies.retry import MOST_ATTEMPTS
@@ -23,7 +23,6 @@ UNCHANGED = EXEMPT_SERVICES | {"trunk.policy.v1.CallStateService"}
 """gRPC services that every server has, whatever it serves: a target's key does not mean them."""
 LONGEST_KEPT_S = 365 * 86400.0
 """No answer is kept longer, in seconds; more than this is taken for a slip."""
-_VERSION = re.compile(r"v\d+((alpha|beta)\d*)?")
 _TARGET = re.compile(r"[a-z][a-z0-9_-]*")
 _RPC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(/[A-Za-z_]\w*)?", re.ASCII)
 _KEY_REMEDY = (
@@ -173,7 +172,7 @@ def check(overrides: CallOverrides, methods: Iterable[Method], *, target: str = 
 
 def home_of(service: str) -> str:
     """The target that the package of a gRPC service is named after: `item` for `pos.item.v1.ItemService`."""
-    words = [word for word in service.split(".")[:-1] if not _VERSION.fullmatch(word)]
+    words = [word for word in service.split(".")[:-1] if not VERSION.fullmatch(word)]
     return words[-1] if words else ""
 
 

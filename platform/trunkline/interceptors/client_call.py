@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from trunkline.call import InboundCall
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError, from_call
 from trunkline.method import Method
+from trunkline.policies.retry import Failure
 
 Metadata = list[tuple[str, str | bytes]]
 STATUS_S = 1.0
@@ -211,6 +212,11 @@ def error_of(error: grpc.aio.AioRpcError) -> ServiceError:
         # grpc itself gave up, or the peer is not there: nobody sent a reason.
         failure.reason, failure.domain = _OWN_REASONS[failure.code], PLATFORM_DOMAIN
     return failure
+
+
+def failure_of(error: ServiceError) -> Failure:
+    """What the decision needs to know of a failed attempt."""
+    return Failure(error.code.name, error.reason, error.retry_after_s, error.exhausted)
 
 
 _OWN_REASONS = {

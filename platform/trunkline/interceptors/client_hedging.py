@@ -8,12 +8,11 @@ from typing import Any
 from trunkline import headers
 from trunkline.errors import ServiceError
 from trunkline.interceptors.chain import Policy, Proceed
-from trunkline.interceptors.client_call import ClientCall, Reply
+from trunkline.interceptors.client_call import ClientCall, Reply, failure_of
 from trunkline.interceptors.peer import Peer
 from trunkline.method import Method
 from trunkline.policies.hedging import Action, HedgedCall, HedgingPolicy, Step
 from trunkline.policies.latency import LatencyWindow
-from trunkline.policies.retry import Failure
 
 
 def hedging(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
@@ -107,8 +106,7 @@ class _Attempts:
         try:
             answer = task.result()
         except ServiceError as error:
-            failure = Failure(error.code.name, error.reason, error.retry_after_s, error.exhausted)
-            step = self._decision.failed(failure, self._now())
+            step = self._decision.failed(failure_of(error), self._now())
             if step.action is Action.FAIL:
                 error.exhausted = error.exhausted or self._call.attempts > 1 or self._refused
                 raise

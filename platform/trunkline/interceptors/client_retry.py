@@ -7,11 +7,11 @@ from typing import Any
 from trunkline import headers
 from trunkline.errors import ServiceError
 from trunkline.interceptors.chain import Policy, Proceed
-from trunkline.interceptors.client_call import ClientCall
+from trunkline.interceptors.client_call import ClientCall, failure_of
 from trunkline.interceptors.client_hedging import hedging
 from trunkline.interceptors.peer import Peer
 from trunkline.method import Method
-from trunkline.policies.retry import Failure, RetryProgress, pays
+from trunkline.policies.retry import RetryProgress, pays
 
 
 def retry(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
@@ -53,11 +53,6 @@ def next_attempt(call: ClientCall) -> None:
 def repeatable(method: Method, call: ClientCall) -> bool:
     """Whether a repeat is harmless, and possible: a stream of requests is consumed by its first attempt."""
     return not method.client_streaming and (method.reads or bool(call.idempotency_key))
-
-
-def failure_of(error: ServiceError) -> Failure:
-    """What the decision needs to know of a failed attempt."""
-    return Failure(error.code.name, error.reason, error.retry_after_s, error.exhausted)
 
 
 def next_wait_s(
