@@ -24,7 +24,8 @@ from trunkline.health import Check
 from trunkline.interceptors.host import Verifier
 from trunkline.interceptors.invalidation import Invalidation
 from trunkline.method import Access, methods_of
-from trunkline.server import Background, Service, contract_of
+from trunkline.server import Background, Service
+from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.storage import Database, PlatformTables, UnitOfWork
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.server_chain import ServerChain
 from trunkline.method import ContractError, methods_of
 from trunkline.overrides import check, effective
+from trunkline.servicers import contract_of, register
 from trunkline.settings import PlatformSettings
 from trunkline.shield import shielded_work_ends
 
@@ -57,6 +57,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 """What a servicer's method is given beside the request; few need it."""
 BACKGROUND_END_S = 3.0
 """Seconds that background work has to return, once it is told to stop; then it is cancelled."""
+ON_DRAIN_S = 2.0
+"""Seconds that what is called when a drain begins may take; the drain goes on without it then."""
 Background = Callable[[asyncio.Event], Awaitable[None]]
 """Work beside the calls; returns soon after the event is set."""
 _log = structlog.get_logger("trunkline.server")
@@ -80,6 +82,8 @@ class Service:
     """What it needs of others, by name (`db`, `redis`, `item`): reported as `dep.<name>`, never gating."""
     background: Sequence[Background] = ()
     """Relay, consumers and jobs."""
+    on_drain: Sequence[Callable[[], Awaitable[None]]] = ()
+    """Called when a drain begins, as soon as it says NOT_SERVING and while calls are still taken: to deregister."""
     close: Sequence[Callable[[], Awaitable[None]]] = ()
     """Called in this order after everything has ended."""
 
@@ -148,7 +152,7 @@ class Server:
         self.health = Health(names, gates(self._services), dependencies(self._services))
         chain = ServerChain(hosts, self._order)
         for servicer in servicers:
-            _register(servicer, chain)
+            register(servicer, chain)
         self.health.register(chain)
         if self._settings.profile == "development":
             reflection.enable([*names, *self.health.service_names], chain)
@@ -167,11 +171,12 @@ class Server:
         _log.info("serving", port=self.port, services=names)
 
     async def drain(self) -> None:
-        """NOT_SERVING, a wait for callers to notice, no new calls, running ones finish, then everything is closed."""
+        """NOT_SERVING, off every list, a wait for callers to notice; running calls finish; all is closed."""
         async with self._drain_lock:
             if self._closed:
                 return
             await self.health.drain()
+            await asyncio.gather(*(_left(leave) for service in self._services for leave in service.on_drain))
             await asyncio.sleep(self._settings.drain_wait_s)
             self.health.end_watches()
             await self._server.stop(self._settings.drain_s)
@@ -222,6 +227,15 @@ class Server:
             self.ended.set()
 
 
+async def _left(leave: Callable[[], Awaitable[None]]) -> None:
+    """Leaves a list of servers; one that cannot be left holds no drain up."""
+    try:
+        async with asyncio.timeout(ON_DRAIN_S):
+            await leave()
+    except Exception:  # noqa: BLE001 - whatever it is, calls that run are to be answered
+        _log.warning("could not be told that this server ends", exc_info=True)
+
+
 async def _run(work: Background, stop: asyncio.Event) -> None:
     await work(stop)
 
@@ -252,26 +266,6 @@ def gates(services: Sequence[Service]) -> list[Check]:
 def dependencies(services: Sequence[Service]) -> dict[str, Check]:
     """What is reported beside, by name."""
     return {f"dep.{name}": check for service in services for name, check in service.dependencies.items()}
-
-
-def contract_of(servicer: object) -> str:
-    """Full name of the gRPC service that a servicer implements; TypeError for anything but a generated one."""
-    return _contract(servicer)[0]
-
-
-def _contract(servicer: object) -> tuple[str, type]:
-    """Full name of the gRPC service that a servicer implements, and the generated class that says so."""
-    for base in type(servicer).__mro__:
-        if base.__module__.endswith("_pb2_grpc") and base.__name__.endswith("Servicer"):
-            package = base.__module__.rpartition(".")[0]
-            return f"{package}.{base.__name__.removesuffix('Servicer')}", base
-    raise TypeError(f"{type(servicer).__name__} is no generated servicer: it must inherit from <Service>Servicer")
-
-
-def _register(servicer: object, chain: ServerChain) -> None:
-    _, base = _contract(servicer)
-    add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server")
-    add(servicer, chain)
 
 
 async def serve(

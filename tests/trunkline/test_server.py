@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline import server as server_module
@@ -106,6 +107,33 @@ async def test_draining_twice_is_draining_once():
         await asyncio.gather(server.drain(), server.drain())
         await server.drain()
     assert closed.names == ["a", "b", "c"]
+
+
+async def test_a_drain_leaves_the_lists_first(monkeypatch):
+    """As soon as it says NOT_SERVING, and while calls are still taken, it is taken off the lists of servers: all at the
+    same time, and one that fails or hangs holds nothing up.
+    """
+    monkeypatch.setattr(server_module, "ON_DRAIN_S", 0.05)
+    seen: list[object] = []
+
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    async def fails() -> None:
+        raise ConnectionError("no registry")
+
+    async def leave() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{on.server.port}") as channel:
+            health: Any = health_pb2_grpc.HealthStub(channel)
+            seen.append((await health.Check(health_pb2.HealthCheckRequest())).status)
+        seen.append(bool(await send(on.ping, "Ping")))
+
+    settings = BENCH_SETTINGS.model_copy(update={"drain_s": 0.1})
+    async with asyncio.timeout(5), bench(service={"on_drain": [hangs, fails, leave]}, settings=settings) as on:
+        await on.server.drain()
+        assert seen == [health_pb2.HealthCheckResponse.NOT_SERVING, True]
+        await on.server.drain()
+    assert len(seen) == 2
 
 
 async def test_one_that_cannot_be_closed_does_not_keep_the_others_open():

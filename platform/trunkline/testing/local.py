@@ -24,7 +24,8 @@ from trunkline.interceptors.host import Answers
 from trunkline.interceptors.peer import Maker
 from trunkline.node import Node, Storage
 from trunkline.process import Build
-from trunkline.server import Background, Server, Service, contract_of
+from trunkline.server import Background, Server, Service
+from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.storage import PlatformTables
 from trunkline.storage.migrate import upgrade
