@@ -26,6 +26,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Never sent by the server."""
     ERROR_REASON_CREDENTIAL_INVALID: _ErrorReason.ValueType  # 1
     """The credential is unknown, wrong or revoked; which of them is not told. UNAUTHENTICATED."""
+    ERROR_REASON_TOO_MANY_REFUSALS: _ErrorReason.ValueType  # 2
+    """Too many credentials were refused lately, of this id or altogether; this one was not looked at.
+    RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a credential was refused."""
@@ -34,4 +38,8 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 """Never sent by the server."""
 ERROR_REASON_CREDENTIAL_INVALID: ErrorReason.ValueType  # 1
 """The credential is unknown, wrong or revoked; which of them is not told. UNAUTHENTICATED."""
+ERROR_REASON_TOO_MANY_REFUSALS: ErrorReason.ValueType  # 2
+"""Too many credentials were refused lately, of this id or altogether; this one was not looked at.
+RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo`.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

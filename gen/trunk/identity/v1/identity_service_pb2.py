@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from trunk.policy.v1 import policy_pb2 as trunk_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(trunk/identity/v1/identity_service.proto\x12\x11trunk.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctrunk/policy/v1/policy.proto\">\n\x19\x45xchangeCredentialRequest\x12!\n\ncredential\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02\"a\n\x1a\x45xchangeCredentialResponse\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15ListPublicKeysRequest\"D\n\x16ListPublicKeysResponse\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.trunk.identity.v1.PublicKey\"B\n\tPublicKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x32\x8a\x02\n\x0fIdentityService\x12\x80\x01\n\x12\x45xchangeCredential\x12,.trunk.identity.v1.ExchangeCredentialRequest\x1a-.trunk.identity.v1.ExchangeCredentialResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x12t\n\x0eListPublicKeys\x12(.trunk.identity.v1.ListPublicKeysRequest\x1a).trunk.identity.v1.ListPublicKeysResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(trunk/identity/v1/identity_service.proto\x12\x11trunk.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ctrunk/policy/v1/policy.proto\">\n\x19\x45xchangeCredentialRequest\x12!\n\ncredential\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02\"a\n\x1a\x45xchangeCredentialResponse\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\rSignInRequest\x12\x30\n\ttenant_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\x12\x36\n\tuser_name\x18\x02 \x01(\tB#\xbaH r\x1e\x32\x1c^[a-z0-9][a-z0-9._@-]{0,63}$\x12\x1f\n\x08password\x18\x03 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x01\"U\n\x0eSignInResponse\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x18\n\x16ListRevocationsRequest\"M\n\x17ListRevocationsResponse\x12\x32\n\x0brevocations\x18\x01 \x03(\x0b\x32\x1d.trunk.identity.v1.Revocation\"T\n\nRevocation\x12\x15\n\rcredential_id\x18\x01 \x01(\t\x12/\n\x0brevoke_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15ListPublicKeysRequest\"D\n\x16ListPublicKeysResponse\x12*\n\x04keys\x18\x01 \x03(\x0b\x32\x1c.trunk.identity.v1.PublicKey\"B\n\tPublicKey\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x32\xe3\x03\n\x0fIdentityService\x12\x80\x01\n\x12\x45xchangeCredential\x12,.trunk.identity.v1.ExchangeCredentialRequest\x1a-.trunk.identity.v1.ExchangeCredentialResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x12^\n\x06SignIn\x12 .trunk.identity.v1.SignInRequest\x1a!.trunk.identity.v1.SignInResponse\"\x0f\x90\x02\x01\x92\xb8\x18\x08\n\x02\x08\x05\x10\x01X\x01\x12w\n\x0fListRevocations\x12).trunk.identity.v1.ListRevocationsRequest\x1a*.trunk.identity.v1.ListRevocationsResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x01\x10\x04\x12t\n\x0eListPublicKeys\x12(.trunk.identity.v1.ListPublicKeysRequest\x1a).trunk.identity.v1.ListPublicKeysResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x05\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,20 +38,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCHANGECREDENTIALREQUEST'].fields_by_name['credential']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\002'
   _globals['_EXCHANGECREDENTIALRESPONSE'].fields_by_name['token']._loaded_options = None
   _globals['_EXCHANGECREDENTIALRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_SIGNINREQUEST'].fields_by_name['tenant_id']._loaded_options = None
+  _globals['_SIGNINREQUEST'].fields_by_name['tenant_id']._serialized_options = b'\272H\032r\0302\026^[A-Za-z0-9._-]{1,64}$'
+  _globals['_SIGNINREQUEST'].fields_by_name['user_name']._loaded_options = None
+  _globals['_SIGNINREQUEST'].fields_by_name['user_name']._serialized_options = b'\272H r\0362\034^[a-z0-9][a-z0-9._@-]{0,63}$'
+  _globals['_SIGNINREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_SIGNINREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200\001'
+  _globals['_SIGNINRESPONSE'].fields_by_name['token']._loaded_options = None
+  _globals['_SIGNINRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
   _globals['_IDENTITYSERVICE'].methods_by_name['ExchangeCredential']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['ExchangeCredential']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\005\020\001'
+  _globals['_IDENTITYSERVICE'].methods_by_name['SignIn']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['SignIn']._serialized_options = b'\220\002\001\222\270\030\010\n\002\010\005\020\001X\001'
+  _globals['_IDENTITYSERVICE'].methods_by_name['ListRevocations']._loaded_options = None
+  _globals['_IDENTITYSERVICE'].methods_by_name['ListRevocations']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\001\020\004'
   _globals['_IDENTITYSERVICE'].methods_by_name['ListPublicKeys']._loaded_options = None
   _globals['_IDENTITYSERVICE'].methods_by_name['ListPublicKeys']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\005\020\001'
   _globals['_EXCHANGECREDENTIALREQUEST']._serialized_start=155
   _globals['_EXCHANGECREDENTIALREQUEST']._serialized_end=217
   _globals['_EXCHANGECREDENTIALRESPONSE']._serialized_start=219
   _globals['_EXCHANGECREDENTIALRESPONSE']._serialized_end=316
-  _globals['_LISTPUBLICKEYSREQUEST']._serialized_start=318
-  _globals['_LISTPUBLICKEYSREQUEST']._serialized_end=341
-  _globals['_LISTPUBLICKEYSRESPONSE']._serialized_start=343
-  _globals['_LISTPUBLICKEYSRESPONSE']._serialized_end=411
-  _globals['_PUBLICKEY']._serialized_start=413
-  _globals['_PUBLICKEY']._serialized_end=479
-  _globals['_IDENTITYSERVICE']._serialized_start=482
-  _globals['_IDENTITYSERVICE']._serialized_end=748
+  _globals['_SIGNINREQUEST']._serialized_start=319
+  _globals['_SIGNINREQUEST']._serialized_end=473
+  _globals['_SIGNINRESPONSE']._serialized_start=475
+  _globals['_SIGNINRESPONSE']._serialized_end=560
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_start=562
+  _globals['_LISTREVOCATIONSREQUEST']._serialized_end=586
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_start=588
+  _globals['_LISTREVOCATIONSRESPONSE']._serialized_end=665
+  _globals['_REVOCATION']._serialized_start=667
+  _globals['_REVOCATION']._serialized_end=751
+  _globals['_LISTPUBLICKEYSREQUEST']._serialized_start=753
+  _globals['_LISTPUBLICKEYSREQUEST']._serialized_end=776
+  _globals['_LISTPUBLICKEYSRESPONSE']._serialized_start=778
+  _globals['_LISTPUBLICKEYSRESPONSE']._serialized_end=846
+  _globals['_PUBLICKEY']._serialized_start=848
+  _globals['_PUBLICKEY']._serialized_end=914
+  _globals['_IDENTITYSERVICE']._serialized_start=917
+  _globals['_IDENTITYSERVICE']._serialized_end=1400
 # @@protoc_insertion_point(module_scope)

@@ -42,6 +42,16 @@ class IdentityServiceStub:
                 request_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeCredentialRequest.SerializeToString,
                 response_deserializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeCredentialResponse.FromString,
                 _registered_method=True)
+        self.SignIn = channel.unary_unary(
+                '/trunk.identity.v1.IdentityService/SignIn',
+                request_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.SignInRequest.SerializeToString,
+                response_deserializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.SignInResponse.FromString,
+                _registered_method=True)
+        self.ListRevocations = channel.unary_unary(
+                '/trunk.identity.v1.IdentityService/ListRevocations',
+                request_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListRevocationsRequest.SerializeToString,
+                response_deserializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListRevocationsResponse.FromString,
+                _registered_method=True)
         self.ListPublicKeys = channel.unary_unary(
                 '/trunk.identity.v1.IdentityService/ListPublicKeys',
                 request_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListPublicKeysRequest.SerializeToString,
@@ -59,7 +69,31 @@ class IdentityServiceServicer:
         """Exchanges a credential for a token.
 
         Every call makes a new token; nothing is stored, so a repeat is harmless.
-        Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential.
+        Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential,
+        RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignIn(self, request, context):
+        """Signs a user in: exchanges a name and a password for a token.
+
+        Every call makes a new token and nothing of it is stored. Wrong passwords are counted: after too many, a user is
+        locked for some time, and the right password is then refused like a wrong one.
+        Errors: UNAUTHENTICATED/CREDENTIAL_INVALID, in one text and as late, for an unknown tenant or user, a wrong
+        password, and a user who is disabled or locked; RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRevocations(self, request, context):
+        """Lists the credentials that are void and may still have tokens about. For services only.
+
+        A token whose claim `cred` is listed is refused, whenever it was made: the id of a credential is used once.
+        A revocation stays listed until every token of its credential has expired by every clock.
+        Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +116,16 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.ExchangeCredential,
                     request_deserializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeCredentialRequest.FromString,
                     response_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeCredentialResponse.SerializeToString,
+            ),
+            'SignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignIn,
+                    request_deserializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.SignInRequest.FromString,
+                    response_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.SignInResponse.SerializeToString,
+            ),
+            'ListRevocations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRevocations,
+                    request_deserializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListRevocationsRequest.FromString,
+                    response_serializer=trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListRevocationsResponse.SerializeToString,
             ),
             'ListPublicKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPublicKeys,
@@ -119,6 +163,60 @@ class IdentityService:
             '/trunk.identity.v1.IdentityService/ExchangeCredential',
             trunk_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeCredentialRequest.SerializeToString,
             trunk_dot_identity_dot_v1_dot_identity__service__pb2.ExchangeCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunk.identity.v1.IdentityService/SignIn',
+            trunk_dot_identity_dot_v1_dot_identity__service__pb2.SignInRequest.SerializeToString,
+            trunk_dot_identity_dot_v1_dot_identity__service__pb2.SignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/trunk.identity.v1.IdentityService/ListRevocations',
+            trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListRevocationsRequest.SerializeToString,
+            trunk_dot_identity_dot_v1_dot_identity__service__pb2.ListRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

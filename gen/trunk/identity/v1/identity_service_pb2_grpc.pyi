@@ -40,7 +40,23 @@ class IdentityServiceStub:
     """Exchanges a credential for a token.
 
     Every call makes a new token; nothing is stored, so a repeat is harmless.
-    Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential.
+    Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential,
+    RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+    """
+    SignIn: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.SignInRequest, _identity_service_pb2.SignInResponse]
+    """Signs a user in: exchanges a name and a password for a token.
+
+    Every call makes a new token and nothing of it is stored. Wrong passwords are counted: after too many, a user is
+    locked for some time, and the right password is then refused like a wrong one.
+    Errors: UNAUTHENTICATED/CREDENTIAL_INVALID, in one text and as late, for an unknown tenant or user, a wrong
+    password, and a user who is disabled or locked; RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+    """
+    ListRevocations: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListRevocationsRequest, _identity_service_pb2.ListRevocationsResponse]
+    """Lists the credentials that are void and may still have tokens about. For services only.
+
+    A token whose claim `cred` is listed is refused, whenever it was made: the id of a credential is used once.
+    A revocation stays listed until every token of its credential has expired by every clock.
+    Errors: none of its own.
     """
     ListPublicKeys: _grpc.UnaryUnaryMultiCallable[_identity_service_pb2.ListPublicKeysRequest, _identity_service_pb2.ListPublicKeysResponse]
     """Lists the public keys that verify tokens now, newest first.
@@ -61,7 +77,23 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Exchanges a credential for a token.
 
     Every call makes a new token; nothing is stored, so a repeat is harmless.
-    Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential.
+    Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential,
+    RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+    """
+    SignIn: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.SignInRequest, _identity_service_pb2.SignInResponse]  # type: ignore[assignment]
+    """Signs a user in: exchanges a name and a password for a token.
+
+    Every call makes a new token and nothing of it is stored. Wrong passwords are counted: after too many, a user is
+    locked for some time, and the right password is then refused like a wrong one.
+    Errors: UNAUTHENTICATED/CREDENTIAL_INVALID, in one text and as late, for an unknown tenant or user, a wrong
+    password, and a user who is disabled or locked; RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+    """
+    ListRevocations: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListRevocationsRequest, _identity_service_pb2.ListRevocationsResponse]  # type: ignore[assignment]
+    """Lists the credentials that are void and may still have tokens about. For services only.
+
+    A token whose claim `cred` is listed is refused, whenever it was made: the id of a credential is used once.
+    A revocation stays listed until every token of its credential has expired by every clock.
+    Errors: none of its own.
     """
     ListPublicKeys: _aio.UnaryUnaryMultiCallable[_identity_service_pb2.ListPublicKeysRequest, _identity_service_pb2.ListPublicKeysResponse]  # type: ignore[assignment]
     """Lists the public keys that verify tokens now, newest first.
@@ -85,7 +117,35 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         """Exchanges a credential for a token.
 
         Every call makes a new token; nothing is stored, so a repeat is harmless.
-        Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential.
+        Errors: UNAUTHENTICATED/CREDENTIAL_INVALID for an unknown, wrong or revoked credential,
+        RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+        """
+
+    @_abc_1.abstractmethod
+    def SignIn(
+        self,
+        request: _identity_service_pb2.SignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.SignInResponse, _abc.Awaitable[_identity_service_pb2.SignInResponse]]:
+        """Signs a user in: exchanges a name and a password for a token.
+
+        Every call makes a new token and nothing of it is stored. Wrong passwords are counted: after too many, a user is
+        locked for some time, and the right password is then refused like a wrong one.
+        Errors: UNAUTHENTICATED/CREDENTIAL_INVALID, in one text and as late, for an unknown tenant or user, a wrong
+        password, and a user who is disabled or locked; RESOURCE_EXHAUSTED/TOO_MANY_REFUSALS after many of these.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRevocations(
+        self,
+        request: _identity_service_pb2.ListRevocationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_service_pb2.ListRevocationsResponse, _abc.Awaitable[_identity_service_pb2.ListRevocationsResponse]]:
+        """Lists the credentials that are void and may still have tokens about. For services only.
+
+        A token whose claim `cred` is listed is refused, whenever it was made: the id of a credential is used once.
+        A revocation stays listed until every token of its credential has expired by every clock.
+        Errors: none of its own.
         """
 
     @_abc_1.abstractmethod
