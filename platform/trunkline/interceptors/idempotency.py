@@ -15,6 +15,7 @@ from trunkline.interceptors.host import Answers, Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import Method
 from trunkline.shield import after_shielded
+from trunkline.telemetry.card_numbers import refusable
 
 COME_BACK_S = (0.05, 1.0)
 """A repeat of a running call is told to come back after as long as that has run, but between these, in seconds."""
@@ -90,6 +91,14 @@ def _key(call: ServerCall) -> str | None:
             grpc.StatusCode.INVALID_ARGUMENT,
             "IDEMPOTENCY_KEY_INVALID",
             "an idempotency key is 1 to 128 visible ASCII characters",
+        )
+    if refusable(key):
+        # Keys are stored as they are.
+        raise platform_error(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "CARD_NUMBER_REFUSED",
+            "the idempotency key holds a card number or a check value",
+            field=headers.IDEMPOTENCY_KEY,
         )
     return key
 

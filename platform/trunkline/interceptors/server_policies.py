@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 
 import grpc
 import structlog
@@ -15,6 +16,7 @@ from trunkline.interceptors.server_call import DEAD_CALL_S, ServerCall, TimeLimi
 from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies import rate
 from trunkline.policies.deadline import LONGEST_S, RESERVE_S, hopeless, server_deadline
+from trunkline.telemetry.card_numbers import MASK, masked, refusable
 
 SHED_RETRY_S = 0.1
 """Seconds after which a call that was shed may come back."""
@@ -90,10 +92,18 @@ def _written(failure: ServiceError) -> tuple[ServiceError, Trailers]:
     try:
         if failure.code is grpc.StatusCode.OK:
             raise ValueError("a failure has a code other than OK")
+        if any(map(refusable, (failure.message, *failure.metadata.values()))):
+            failure = _without_card_data(failure)
         return failure, trailers_of(failure)
     except Exception as error:  # noqa: BLE001 - a failure that cannot be written is one that nobody knows
         error.add_note(f"while writing {failure.domain}/{failure.reason}")
         return _written(_unknown(error))
+
+
+def _without_card_data(failure: ServiceError) -> ServiceError:
+    """A refusal that repeats what it was asked, such as an item's code, does not repeat a card number."""
+    metadata = {name: MASK if refusable(value) else value for name, value in failure.metadata.items()}
+    return replace(failure, message=masked(failure.message), metadata=metadata)
 
 
 def _unknown(error: BaseException) -> ServiceError:

@@ -17,6 +17,7 @@ from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies.deadline import hopeless
+from trunkline.telemetry.card_numbers import refusable
 from trunkline.telemetry.messages import shown
 from trunkline.telemetry.metrics import METRICS
 from trunkline.telemetry.server_traces import ServerTrace, ServerTracer
@@ -24,6 +25,7 @@ from trunkline.telemetry.trace_context import TRACE_ID
 from trunkline.telemetry.traces import TRACES
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+_OWN_ID = re.compile(r"[0-9a-f]{32}").fullmatch
 _log = structlog.get_logger("trunkline.server")
 
 
@@ -67,13 +69,18 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
 def _name(inbound: InboundCall, metadata: Mapping[str, str | bytes], tracer: ServerTracer) -> ServerTrace | None:
     """Gives the call its request id: the one that was sent, else the id of its trace, else a new one."""
     sent = metadata.get(headers.REQUEST_ID)
-    request_id = sent if isinstance(sent, str) and _VISIBLE_ASCII(sent) else ""
+    request_id = sent if isinstance(sent, str) and _may_name(sent) else ""
     traceparent = metadata.get(headers.TRACEPARENT)
     if traceparent is None:
         request_id = request_id or new_request_id()
     inbound.trace, trace = tracer.begin(traceparent, metadata.get(headers.TRACESTATE), request_id)
     inbound.request_id = request_id or inbound.trace[TRACE_ID] or new_request_id()
     return trace
+
+
+def _may_name(sent: str) -> bool:
+    # It stands in logs, traces and events, as it is.
+    return _OWN_ID(sent) is not None or (_VISIBLE_ASCII(sent) is not None and not refusable(sent))
 
 
 def _is_over(inbound: InboundCall) -> bool:

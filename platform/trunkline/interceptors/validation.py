@@ -11,6 +11,7 @@ from buf.validate import validate_pb2
 from google.protobuf.message import DecodeError, Message
 
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError, Violation, platform_error
+from trunkline.interceptors.card_data import refuse_card_data
 from trunkline.interceptors.chain import Gate
 from trunkline.interceptors.host import Host, ServerGate
 from trunkline.interceptors.server_call import HandlerContext, RequestStream, ServerCall
@@ -21,6 +22,8 @@ def validation(method: Method, _: Host) -> ServerGate:
     """Reads and decodes the request, and lets only what its contract allows go on."""
     request_type = method.request_type
     constrained = method.service not in EXEMPT_SERVICES and is_constrained(request_type.DESCRIPTOR)
+    # What only reads keeps nothing of its request.
+    keeps = method.service not in EXEMPT_SERVICES and not method.reads
 
     def decode(raw: bytes) -> Message:
         try:
@@ -31,6 +34,10 @@ def validation(method: Method, _: Host) -> ServerGate:
             ) from None
         if constrained:
             _validate(message)
+        if keeps:
+            refuse_card_data(message, raw)
+            if method.client_streaming:
+                message.DiscardUnknownFields()
         return message
 
     async def read(call: ServerCall) -> None:
@@ -87,15 +94,24 @@ def _path(violation: Any) -> str:
     if violation.field is None:
         return ""
     elements = (
-        f"{element.field_name}[{element.subscript.value}]" if element.subscript else element.field_name
+        # A map's key is what the caller wrote: it is not told.
+        f"{element.field_name}[{_index(element.subscript)}]" if element.subscript else element.field_name
         for element in violation.field.elements
     )
     return ".".join(elements)
 
 
+def _index(subscript: Any) -> str:
+    return str(subscript.value) if subscript.field == "index" else ""
+
+
 async def handle(call: ServerCall) -> bytes | None:
     """The end of the chain: the servicer's method, its answer encoded."""
     context = HandlerContext(call)
+    if not call.method.reads and not call.method.client_streaming:
+        # Nobody has looked at what the contract does not know: a handler must not store or publish it. Not before
+        # the fingerprint is taken: a repeat may meet a server whose contract knows more.
+        call.request.DiscardUnknownFields()
     if call.method.server_streaming:
         await _stream(call, context)
         return None

@@ -17,6 +17,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.span import TraceState
 
 from trunkline.headers import TRACEPARENT, TRACESTATE
+from trunkline.telemetry.card_numbers import refusable
 
 Attributes = dict[str, str | int | float | bool]
 """What a span tells beside its name."""
@@ -34,7 +35,7 @@ def rpc_attributes(name: str) -> Attributes:
 def remote(traceparent: str, tracestate: object = None) -> Context:
     """A context under the span that a well-formed `traceparent` names."""
     _, trace_id, span_id, flags = traceparent.split("-")
-    state = tracestate if isinstance(tracestate, str) and len(tracestate) <= TRACESTATE_LIMIT else ""
+    state = tracestate if isinstance(tracestate, str) and _may_go_on(tracestate) else ""
     context = SpanContext(
         int(trace_id, 16),
         int(span_id, 16),
@@ -43,6 +44,10 @@ def remote(traceparent: str, tracestate: object = None) -> Context:
         trace_state=TraceState.from_header([state]) if state else None,
     )
     return set_span_in_context(NonRecordingSpan(context), Context())
+
+
+def _may_go_on(tracestate: str) -> bool:
+    return len(tracestate) <= TRACESTATE_LIMIT and not refusable(tracestate)
 
 
 def header_of(span: Span) -> str:

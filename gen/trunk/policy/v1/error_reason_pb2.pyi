@@ -64,6 +64,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Nobody answers where the service should be, or the connection broke. UNAVAILABLE. Made by the client."""
     ERROR_REASON_IDEMPOTENCY_KEY_MISSING: _ErrorReason.ValueType  # 20
     """A change is repeated without an idempotency key: it may have been done already. FAILED_PRECONDITION."""
+    ERROR_REASON_CARD_NUMBER_REFUSED: _ErrorReason.ValueType  # 21
+    """The request, or its idempotency key, holds a card number or a card's check value. INVALID_ARGUMENT, with
+    `google.rpc.BadRequest`. Metadata: `field`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -112,4 +116,8 @@ ERROR_REASON_PEER_UNREACHABLE: ErrorReason.ValueType  # 19
 """Nobody answers where the service should be, or the connection broke. UNAVAILABLE. Made by the client."""
 ERROR_REASON_IDEMPOTENCY_KEY_MISSING: ErrorReason.ValueType  # 20
 """A change is repeated without an idempotency key: it may have been done already. FAILED_PRECONDITION."""
+ERROR_REASON_CARD_NUMBER_REFUSED: ErrorReason.ValueType  # 21
+"""The request, or its idempotency key, holds a card number or a card's check value. INVALID_ARGUMENT, with
+`google.rpc.BadRequest`. Metadata: `field`.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
