@@ -14,7 +14,7 @@ import pytest
 from tests.docs.blocks import ROOT
 
 FOLDER = ROOT / "tests" / "faults"
-TITLES = {"## Calls": FOLDER / "calls", "## The whole shop": FOLDER}
+TITLES = {"## Calls": FOLDER / "calls", "## The whole shop": FOLDER, "## Tenants": FOLDER / "isolation"}
 """Headings of the tables, and the folder of their tests."""
 CASE = re.compile(r"Recovery|[A-Z]\d+")
 NAME = re.compile(r"`(?P<name>test_\w+)`")
