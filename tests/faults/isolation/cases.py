@@ -49,9 +49,12 @@ def uncovered(rpcs: Iterable[Rpc], names: Names, rows: Mapping[str, Row] = ROWS)
 
 
 def in_turn(rpcs: Iterable[Rpc]) -> list[Rpc]:
-    """Reads first, then as the rows say."""
+    """Those that have a row: reads first, then as the rows say."""
     order = {name: place for place, name in enumerate(ROWS)}
-    return sorted(rpcs, key=lambda rpc: (READ if rpc.reads else ROWS[rpc.name].turn, order[rpc.name]))
+    return sorted(
+        (rpc for rpc in rpcs if rpc.name in ROWS),
+        key=lambda rpc: (READ if rpc.reads else ROWS[rpc.name].turn, order[rpc.name]),
+    )
 
 
 def cases(rpcs: Iterable[Rpc], own: Names, foreign: Names, ghosts: Names) -> Iterator[Case]:

@@ -14,7 +14,8 @@ from tests.faults.isolation.filling import LEAVE
 
 YEN = {"currency_code": "JPY", "minor_units": "1000"}
 DATE = {"year": 2026, "month": 1, "day": 5}
-PIN = "7310645528"
+PIN, PASSWORD = "7310645528", "correct horse battery staple"
+"""Of everybody in all tenants."""
 READ, CHANGE, CREATE, END = range(4)
 """Turns: what is created under another tenant's name is there for all later calls; what ends the day comes last."""
 OK = "OK"
@@ -59,6 +60,10 @@ ROWS: dict[str, Row] = {
     "pos.account.v1.AccountService/ListApiKeys": Row(FOREIGN),
     "pos.account.v1.AccountService/RevokeApiKey": Row("NOT_FOUND pos.account/API_KEY_NOT_FOUND"),
     "trunk.identity.v1.IdentityService/ExchangeCredential": Row("UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID"),
+    "trunk.identity.v1.IdentityService/SignIn": Row(
+        "UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID", {"password": PASSWORD}
+    ),
+    "trunk.identity.v1.IdentityService/ListRevocations": Row(OK),
     "trunk.identity.v1.IdentityService/ListPublicKeys": Row(OK),
     "trunk.policy.v1.CallStateService/GetCallState": Row(OK),
     "pos.item.v1.CategoryService/CreateCategory": Row(OK, {"category": {}}, turn=CREATE),
