@@ -9,8 +9,8 @@ from services.store.handlers.settings_service import SettingsServicer
 from services.store.handlers.staff_service import StaffServicer
 from services.store.handlers.store_service import StoreServicer
 from services.store.settings import StoreSettings
-from services.store.storage.pins import Pins
 from services.store.storage.tables import METADATA, PLATFORM, VERSIONS
+from services.wire.slow_hashes import SlowHashes
 
 
 async def build(node: Node[StoreSettings]) -> Service:
@@ -20,7 +20,7 @@ async def build(node: Node[StoreSettings]) -> Service:
         storage,
         servicers=[
             StoreServicer(storage.database, storage.unit),
-            StaffServicer(storage.database, storage.unit, Pins()),
+            StaffServicer(storage.database, storage.unit, SlowHashes("pins")),
             SettingsServicer(storage.database, storage.unit),
         ],
     )

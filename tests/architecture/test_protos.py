@@ -31,7 +31,7 @@ from trunk.event.v1 import envelope_pb2
 from trunk.policy.v1 import policy_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
-SECRET_NAMES = {"pin", "secret", "credential", "token"}
+SECRET_NAMES = {"pin", "secret", "credential", "token", "password"}
 PAGE_TOKENS = {"page_token", "next_page_token"}
 SHARED_REASONS = ("pos.type.v1", "trunk.policy.v1")
 CODE_AND_REASON = re.compile(r"\b([A-Z][A-Z_]+)/([A-Z][A-Z_]+)\b")

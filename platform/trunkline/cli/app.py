@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from trunkline.cli import database, events, explain, identity, protos, service_config, system
+from trunkline.cli import database, events, explain, identity, keys, protos, service_config, system
 
 CANNOT = 2
 """Exit status where a command cannot do what was asked."""
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("ps")(system.ps)
 app.command("token")(identity.token)
+app.add_typer(keys.app, name="keys")
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.explain)
 app.command("migrate")(database.migrate)

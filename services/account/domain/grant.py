@@ -10,11 +10,13 @@ ROOT_ID = "root"
 """Id of the root credential, and subject of its tokens."""
 PLATFORM_ADMIN = "platform.admin"
 """Scope of the root credential: tenants, and credentials of every kind."""
+SHOP_READ = "shop.read"
+"""Scope of a back office that may look at its tenant's records."""
 SHOP_WRITE = "shop.write"
 """Scope of a back office that may change its tenant's records."""
 
 SCOPES = {
-    ApiKeyKind.ADMIN: frozenset({"shop.read", SHOP_WRITE}),
+    ApiKeyKind.ADMIN: frozenset({SHOP_READ, SHOP_WRITE}),
     ApiKeyKind.TERMINAL: frozenset({"till"}),
     ApiKeyKind.SERVICE: frozenset[str](),
 }

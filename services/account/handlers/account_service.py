@@ -14,7 +14,7 @@ from services.account.domain.api_key import new_api_key_id
 from services.account.domain.tenant import tenant_taken
 from services.account.handlers.convert import from_api_key, from_kind, from_tenant, to_api_key, to_tenant
 from services.account.handlers.reach import is_platform_admin, one_tenant_in_reach, owner_of_new_key, tenant_in_reach
-from services.account.storage import api_keys, tenants
+from services.account.storage import api_keys, revocations, tenants
 from services.wire.failures import refusals
 from services.wire.pages import page_of
 
@@ -87,8 +87,11 @@ class AccountServicer(pb_grpc.AccountServiceServicer):
         tenant_id = None if is_platform_admin() else tenant_in_reach(None)
 
         def work(tx: Transaction) -> pb.RevokeApiKeyResponse:
-            key = api_keys.get(tx.connection, request.api_key_id, tenant_id).revoked(tx.now)
-            api_keys.replace(tx.connection, key)
+            found = api_keys.get(tx.connection, request.api_key_id, tenant_id)
+            key = found.revoked(tx.now)
+            if key != found:
+                api_keys.replace(tx.connection, key)
+                revocations.add(tx.connection, key.tenant_id, key.api_key_id, tx.now)
             return pb.RevokeApiKeyResponse(api_key=to_api_key(key))
 
         return await self._unit.run(work)

@@ -1,15 +1,16 @@
-"""Tenants, API keys and grants between the wire and the domain."""
+"""Tenants, users, API keys and grants between the wire and the domain."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from pos.account.v1 import account_service_pb2, api_key_pb2, tenant_pb2
+from pos.account.v1 import account_service_pb2, api_key_pb2, tenant_pb2, user_pb2
 from trunkline.auth.tokens import Claims
 
 from services.account.domain.api_key import ApiKey, ApiKeyKind
 from services.account.domain.grant import Grant
 from services.account.domain.tenant import DEFAULT_LANGUAGE, Tenant
+from services.account.domain.user import User
 from services.wire.dates import to_timestamp
 from services.wire.kinds import from_enum, to_enum
 
@@ -69,6 +70,20 @@ def to_api_key(key: ApiKey) -> api_key_pb2.ApiKey:
         description=key.description,
         create_time=to_timestamp(key.create_time),
         revoke_time=to_timestamp(key.revoke_time) if key.revoke_time is not None else None,
+    )
+
+
+def to_user(user: User, lock_end_time: datetime | None) -> user_pb2.User:
+    """A user, without the password."""
+    return user_pb2.User(
+        tenant_id=user.tenant_id,
+        user_name=user.user_name,
+        display_name=user.display_name,
+        roles=user.roles,
+        create_time=to_timestamp(user.create_time),
+        password_time=to_timestamp(user.password_time),
+        disable_time=to_timestamp(user.disable_time) if user.disable_time is not None else None,
+        lock_end_time=to_timestamp(lock_end_time) if lock_end_time is not None else None,
     )
 
 

@@ -4,28 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
+import structlog
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
-from trunkline.errors import unauthenticated
+from trunkline.auth.tokens import SignedToken
+from trunkline.clock import Clock
+from trunkline.errors import ServiceError, unauthenticated
 from trunkline.server import Context
 from trunkline.storage import Database
 
 from services.account.domain.grant import ROOT, ROOT_ID, Grant, grant_of
+from services.account.domain.user import grant_of_user
 from services.account.handlers.convert import to_claims
-from services.account.storage import api_keys
+from services.account.handlers.password_check import PasswordCheck
+from services.account.handlers.throttle import RefusalThrottle
+from services.account.storage import api_keys, revocations
 from services.account.storage.signing_keys import SigningKeys
 from services.wire.dates import to_timestamp
 
 _NO_HASH = bytes(32)
+_KEY_ID = re.compile(r"[a-z0-9_]{1,64}").fullmatch
+_log = structlog.get_logger("account.sign_in")
 
 
 class IdentityServicer(pb_grpc.IdentityServiceServicer):
-    """Exchanges credentials for tokens, and lists the keys that verify them."""
+    """Exchanges credentials for tokens, and lists what verifies tokens and what makes them void."""
 
-    def __init__(self, database: Database, keys: SigningKeys, root_hash: bytes, audience: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: SigningKeys,
+        passwords: PasswordCheck,
+        throttle: RefusalThrottle,
+        clock: Clock,
+        *,
+        root_hash: bytes,
+        audience: str,
+    ) -> None:
         self._database = database
         self._keys = keys
+        self._passwords = passwords
+        self._throttle = throttle
+        self._clock = clock
         self._root_hash = root_hash
         self._audience = audience
 
@@ -34,13 +56,35 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
     ) -> pb.ExchangeCredentialResponse:
         """Gives a token for a credential."""
         credential_id, _, secret = request.credential.partition(".")
-        expected, grant = await self._look_up(credential_id)
         given = hashlib.sha256(secret.encode()).digest()
+        self._throttle.check(credential_id, given)
+        expected, grant = await self._look_up(credential_id)
         # Compared even where there is nothing to compare with: the time must not tell which ids exist.
         if not hmac.compare_digest(expected, given) or grant is None:
-            raise unauthenticated("CREDENTIAL_INVALID", "the credential is not valid")
-        token, expire_time = self._keys.signer().sign(to_claims(grant), audience=self._audience)
+            self._throttle.refused(credential_id, given)
+            # An id that nobody has may be the secret itself, given without its id.
+            _log.info("credential refused", credential_id=credential_id if expected is not _NO_HASH else None)
+            raise _refused()
+        self._throttle.good(credential_id, given)
+        token, expire_time = self._sign(grant)
         return pb.ExchangeCredentialResponse(token=token, expire_time=to_timestamp(expire_time))
+
+    async def SignIn(self, request: pb.SignInRequest, context: Context) -> pb.SignInResponse:
+        """Gives a token for a name and a password."""
+        found = await self._passwords.user(request.tenant_id, request.user_name, request.password)
+        if found is None:
+            raise _refused()
+        grant = grant_of_user(found.user, found.currency_code)
+        _log.info("signed in", tenant=grant.tenant_id, caller=grant.subject, credential_id=grant.credential_id)
+        token, expire_time = self._sign(grant)
+        return pb.SignInResponse(token=token, expire_time=to_timestamp(expire_time))
+
+    async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Context) -> pb.ListRevocationsResponse:
+        """Lists the credentials whose tokens are void and may be about still."""
+        now = self._clock.now()
+        found = await self._database.read(lambda connection: revocations.listed(connection, now))
+        listed = [pb.Revocation(credential_id=one, revoke_time=to_timestamp(time)) for one, time in found]
+        return pb.ListRevocationsResponse(revocations=listed)
 
     async def ListPublicKeys(self, request: pb.ListPublicKeysRequest, context: Context) -> pb.ListPublicKeysResponse:
         """Lists the keys, newest first."""
@@ -50,11 +94,20 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         ]
         return pb.ListPublicKeysResponse(keys=listed)
 
+    def _sign(self, grant: Grant) -> SignedToken:
+        return self._keys.signer().sign(to_claims(grant), audience=self._audience)
+
     async def _look_up(self, credential_id: str) -> tuple[bytes, Grant | None]:
         if credential_id == ROOT_ID:
             return self._root_hash, ROOT
+        if not _KEY_ID(credential_id):
+            return _NO_HASH, None
         stored = await self._database.read(lambda connection: api_keys.find_stored(connection, credential_id))
         if stored is None:
             return _NO_HASH, None
         valid = stored.key.revoke_time is None
         return stored.secret_hash, grant_of(stored.key, stored.currency_code) if valid else None
+
+
+def _refused() -> ServiceError:
+    return unauthenticated("CREDENTIAL_INVALID", "the credential is not valid")

@@ -15,15 +15,15 @@ from trunkline.storage import Database, Transaction, UnitOfWork
 from services.store.domain.staff import StaffMember, check_active
 from services.store.handlers.convert import to_staff
 from services.store.storage import staff
-from services.store.storage.pins import Pins
 from services.wire.failures import refusals
 from services.wire.pages import page_of
+from services.wire.slow_hashes import SlowHashes
 
 
 class StaffServicer(pb_grpc.StaffServiceServicer):
     """Reads and maintains staff, and checks PINs. Hashing is done before a transaction begins: it takes its time."""
 
-    def __init__(self, database: Database, unit: UnitOfWork, pins: Pins) -> None:
+    def __init__(self, database: Database, unit: UnitOfWork, pins: SlowHashes) -> None:
         self._database = database
         self._unit = unit
         self._pins = pins

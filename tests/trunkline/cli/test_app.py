@@ -13,7 +13,7 @@ async def test_help_names_every_command(run_trunkline):
     """Without arguments the commands are listed."""
     outcome = await run_trunkline("--help")
     assert outcome.status == 0
-    for command in ("ps", "token", "events", "migrate", "protos"):
+    for command in ("ps", "token", "keys", "events", "migrate", "protos"):
         assert command in outcome.out
 
 

@@ -30,6 +30,14 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         """Has none."""
         return pb.ListPublicKeysResponse()
 
+    async def SignIn(self, request, context):
+        """Knows nobody."""
+        raise unauthenticated("CREDENTIAL_INVALID", "not known")
+
+    async def ListRevocations(self, request, context):
+        """Has none."""
+        return pb.ListRevocationsResponse()
+
 
 @pytest.fixture
 async def identity_address():

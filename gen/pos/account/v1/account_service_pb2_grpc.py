@@ -113,8 +113,9 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeApiKey(self, request, context):
-        """Revokes an API key: no token is made from it any more. Needs scope `shop.write` or `platform.admin`.
+        """Revokes an API key: no token is made from it any more, and the tokens it was exchanged for are void.
 
+        Needs scope `shop.write` or `platform.admin`.
         With scope `shop.write` only keys of the caller's own tenant are found.
         A repeat changes nothing: a key that is revoked keeps the time of its first revocation.
         Errors: NOT_FOUND/API_KEY_NOT_FOUND.

@@ -63,8 +63,9 @@ class AccountServiceStub:
     Errors: PERMISSION_DENIED/TENANT_FOREIGN, INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_account_service_pb2.RevokeApiKeyRequest, _account_service_pb2.RevokeApiKeyResponse]
-    """Revokes an API key: no token is made from it any more. Needs scope `shop.write` or `platform.admin`.
+    """Revokes an API key: no token is made from it any more, and the tokens it was exchanged for are void.
 
+    Needs scope `shop.write` or `platform.admin`.
     With scope `shop.write` only keys of the caller's own tenant are found.
     A repeat changes nothing: a key that is revoked keeps the time of its first revocation.
     Errors: NOT_FOUND/API_KEY_NOT_FOUND.
@@ -105,8 +106,9 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Errors: PERMISSION_DENIED/TENANT_FOREIGN, INVALID_ARGUMENT/PAGE_TOKEN_INVALID.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RevokeApiKeyRequest, _account_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """Revokes an API key: no token is made from it any more. Needs scope `shop.write` or `platform.admin`.
+    """Revokes an API key: no token is made from it any more, and the tokens it was exchanged for are void.
 
+    Needs scope `shop.write` or `platform.admin`.
     With scope `shop.write` only keys of the caller's own tenant are found.
     A repeat changes nothing: a key that is revoked keeps the time of its first revocation.
     Errors: NOT_FOUND/API_KEY_NOT_FOUND.
@@ -174,8 +176,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_account_service_pb2.RevokeApiKeyResponse]]:
-        """Revokes an API key: no token is made from it any more. Needs scope `shop.write` or `platform.admin`.
+        """Revokes an API key: no token is made from it any more, and the tokens it was exchanged for are void.
 
+        Needs scope `shop.write` or `platform.admin`.
         With scope `shop.write` only keys of the caller's own tenant are found.
         A repeat changes nothing: a key that is revoked keeps the time of its first revocation.
         Errors: NOT_FOUND/API_KEY_NOT_FOUND.

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pos/account/v1/error_reason.proto\x12\x0epos.account.v1*\x9e\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_TENANT_EXISTS\x10\x01\x12!\n\x1d\x45RROR_REASON_TENANT_NOT_FOUND\x10\x02\x12\x1f\n\x1b\x45RROR_REASON_TENANT_FOREIGN\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_TENANT_MISSING\x10\x04\x12!\n\x1d\x45RROR_REASON_CURRENCY_UNKNOWN\x10\x05\x12%\n!ERROR_REASON_API_KEY_KIND_REFUSED\x10\x06\x12\"\n\x1e\x45RROR_REASON_API_KEY_NOT_FOUND\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!pos/account/v1/error_reason.proto\x12\x0epos.account.v1*\x86\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_TENANT_EXISTS\x10\x01\x12!\n\x1d\x45RROR_REASON_TENANT_NOT_FOUND\x10\x02\x12\x1f\n\x1b\x45RROR_REASON_TENANT_FOREIGN\x10\x03\x12\x1f\n\x1b\x45RROR_REASON_TENANT_MISSING\x10\x04\x12!\n\x1d\x45RROR_REASON_CURRENCY_UNKNOWN\x10\x05\x12%\n!ERROR_REASON_API_KEY_KIND_REFUSED\x10\x06\x12\"\n\x1e\x45RROR_REASON_API_KEY_NOT_FOUND\x10\x07\x12\x1c\n\x18\x45RROR_REASON_USER_EXISTS\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_USER_NOT_FOUND\x10\t\x12\x1d\n\x19\x45RROR_REASON_ROLE_UNKNOWN\x10\n\x12#\n\x1f\x45RROR_REASON_ROLE_BEYOND_CALLER\x10\x0b\x12\x1f\n\x1b\x45RROR_REASON_PASSWORD_UNFIT\x10\x0c\x12!\n\x1d\x45RROR_REASON_PASSWORD_REFUSED\x10\r\x12\x1f\n\x1b\x45RROR_REASON_CALLER_NO_USER\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pos.account.v1.error_reason
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=54
-  _globals['_ERRORREASON']._serialized_end=340
+  _globals['_ERRORREASON']._serialized_end=572
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The caller may not make keys of this kind. PERMISSION_DENIED. Metadata: `kind` (`ADMIN`)."""
     ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 7
     """There is no such key in reach of the caller. NOT_FOUND. Metadata: `api_key_id` (`k_3f9a`)."""
+    ERROR_REASON_USER_EXISTS: _ErrorReason.ValueType  # 8
+    """A user of this name exists. ALREADY_EXISTS. Metadata: `user_name` (`hanako`)."""
+    ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 9
+    """There is no such user in reach of the caller. NOT_FOUND. Metadata: `user_name` (`hanako`)."""
+    ERROR_REASON_ROLE_UNKNOWN: _ErrorReason.ValueType  # 10
+    """There is no such role. INVALID_ARGUMENT. Metadata: `role` (`emperor`)."""
+    ERROR_REASON_ROLE_BEYOND_CALLER: _ErrorReason.ValueType  # 11
+    """The role, given or held by the user, has scopes that the caller lacks. PERMISSION_DENIED.
+    Metadata: `role` (`admin`).
+    """
+    ERROR_REASON_PASSWORD_UNFIT: _ErrorReason.ValueType  # 12
+    """The new password is the user name. INVALID_ARGUMENT. No metadata."""
+    ERROR_REASON_PASSWORD_REFUSED: _ErrorReason.ValueType  # 13
+    """The current password is wrong, or the user is locked or gone; which of them is not told. PERMISSION_DENIED.
+    No metadata.
+    """
+    ERROR_REASON_CALLER_NO_USER: _ErrorReason.ValueType  # 14
+    """Only a user has a password to change, and the caller is none. PERMISSION_DENIED. No metadata."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to the account service was refused. The `domain` of `google.rpc.ErrorInfo` is `pos.account`."""
@@ -62,4 +80,22 @@ ERROR_REASON_API_KEY_KIND_REFUSED: ErrorReason.ValueType  # 6
 """The caller may not make keys of this kind. PERMISSION_DENIED. Metadata: `kind` (`ADMIN`)."""
 ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 7
 """There is no such key in reach of the caller. NOT_FOUND. Metadata: `api_key_id` (`k_3f9a`)."""
+ERROR_REASON_USER_EXISTS: ErrorReason.ValueType  # 8
+"""A user of this name exists. ALREADY_EXISTS. Metadata: `user_name` (`hanako`)."""
+ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 9
+"""There is no such user in reach of the caller. NOT_FOUND. Metadata: `user_name` (`hanako`)."""
+ERROR_REASON_ROLE_UNKNOWN: ErrorReason.ValueType  # 10
+"""There is no such role. INVALID_ARGUMENT. Metadata: `role` (`emperor`)."""
+ERROR_REASON_ROLE_BEYOND_CALLER: ErrorReason.ValueType  # 11
+"""The role, given or held by the user, has scopes that the caller lacks. PERMISSION_DENIED.
+Metadata: `role` (`admin`).
+"""
+ERROR_REASON_PASSWORD_UNFIT: ErrorReason.ValueType  # 12
+"""The new password is the user name. INVALID_ARGUMENT. No metadata."""
+ERROR_REASON_PASSWORD_REFUSED: ErrorReason.ValueType  # 13
+"""The current password is wrong, or the user is locked or gone; which of them is not told. PERMISSION_DENIED.
+No metadata.
+"""
+ERROR_REASON_CALLER_NO_USER: ErrorReason.ValueType  # 14
+"""Only a user has a password to change, and the caller is none. PERMISSION_DENIED. No metadata."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

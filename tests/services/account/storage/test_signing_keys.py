@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import stat
-from datetime import timedelta
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from trunkline.auth.key_files import LISTED_FIRST_S
 from trunkline.auth.tokens import Claims
 from trunkline.storage import DatabaseRefused
 from trunkline.testing.clock import FakeClock
 
-from services.account.storage.signing_keys import LISTED_FIRST, SigningKeys
+from services.account.storage.signing_keys import SigningKeys
 
 CLAIMS = Claims(kind="service", subject="cart", credential_id="c1")
 
@@ -47,7 +47,7 @@ async def test_new_key_signs_once_everybody_knows_it(tmp_path):
     keys = SigningKeys(folder, "trunkline", clock)
     assert [key.key_id for key in await keys.listed()] == [new.key_id, old.key_id]
     assert _signs_with(keys) == old.key_id
-    clock.advance(LISTED_FIRST / timedelta(seconds=1) - 1)
+    clock.advance(LISTED_FIRST_S - 1)
     assert _signs_with(keys) == old.key_id
     clock.advance(1)
     assert _signs_with(keys) == new.key_id
