@@ -15,6 +15,7 @@ import structlog
 
 from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.drain import Patience, leave
 from trunkline.health import Check, Health
 from trunkline.interceptors import identity, server_policies, server_telemetry, validation
 from trunkline.interceptors.call_state import CallStateServicer
@@ -25,7 +26,6 @@ from trunkline.method import ContractError, methods_of
 from trunkline.overrides import check, effective
 from trunkline.servicers import contract_of, register
 from trunkline.settings import PlatformSettings
-from trunkline.shield import shielded_work_ends
 
 SERVER_ORDER: tuple[Maker, ...] = (
     server_telemetry.telemetry,  # outermost: it must see the final status, rejections included
@@ -57,8 +57,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 """What a servicer's method is given beside the request; few need it."""
 BACKGROUND_END_S = 3.0
 """Seconds that background work has to return, once it is told to stop; then it is cancelled."""
-ON_DRAIN_S = 2.0
-"""Seconds that what is called when a drain begins may take; the drain goes on without it then."""
 Background = Callable[[asyncio.Event], Awaitable[None]]
 """Work beside the calls; returns soon after the event is set."""
 _log = structlog.get_logger("trunkline.server")
@@ -124,6 +122,7 @@ class Server:
         self._order = order
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._patience = Patience()
         self._drain_lock = asyncio.Lock()
         self._closed = False
 
@@ -170,17 +169,23 @@ class Server:
             task.add_done_callback(self._background_ended)
         _log.info("serving", port=self.port, services=names)
 
+    def interrupt(self) -> None:
+        """Asks it to end; asked again, it waits for nothing more: calls that still run are cancelled."""
+        if self.ended.is_set():
+            self._patience.lose()
+        self.ended.set()
+
     async def drain(self) -> None:
         """NOT_SERVING, off every list, a wait for callers to notice; running calls finish; all is closed."""
         async with self._drain_lock:
             if self._closed:
                 return
             await self.health.drain()
-            await asyncio.gather(*(_left(leave) for service in self._services for leave in service.on_drain))
-            await asyncio.sleep(self._settings.drain_wait_s)
+            await leave(hook for service in self._services for hook in service.on_drain)
+            await self._patience.pause(self._settings.drain_wait_s)
             self.health.end_watches()
-            await self._server.stop(self._settings.drain_s)
-            await shielded_work_ends(self._settings.drain_s)
+            await self._patience.calls_end(self._server, self._settings.drain_s)
+            await self._patience.shielded_work_ends(self._settings.drain_s)
             await self._close()
             _log.info("stopped")
 
@@ -227,15 +232,6 @@ class Server:
             self.ended.set()
 
 
-async def _left(leave: Callable[[], Awaitable[None]]) -> None:
-    """Leaves a list of servers; one that cannot be left holds no drain up."""
-    try:
-        async with asyncio.timeout(ON_DRAIN_S):
-            await leave()
-    except Exception:  # noqa: BLE001 - whatever it is, calls that run are to be answered
-        _log.warning("could not be told that this server ends", exc_info=True)
-
-
 async def _run(work: Background, stop: asyncio.Event) -> None:
     await work(stop)
 
@@ -273,6 +269,9 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns.
 
+    SIGINT during the drain ends it at once: whoever presses Ctrl-C twice does not want to wait. A repeated SIGTERM
+    changes nothing: supervisors send it to a group and to each of its processes.
+
     Raises:
         PortInUse: another process listens there.
         ContractError: a method has no policy.
@@ -280,8 +279,8 @@ async def serve(
     """
     server = Server(services, settings, port=port, clock=clock)
     loop = asyncio.get_running_loop()
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, server.ended.set)
+    loop.add_signal_handler(signal.SIGTERM, server.ended.set)
+    loop.add_signal_handler(signal.SIGINT, server.interrupt)
     async with server:
         await server.ended.wait()
     if server.failure is not None:

@@ -13,9 +13,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
+from trunkline import drain
 from trunkline import server as server_module
+from trunkline.launcher.ports import free_port
 from trunkline.method import ContractError
 from trunkline.server import BackgroundFailed, PortInUse, Server, Service, serve
+from trunkline.settings import PlatformSettings
 from trunkline.testing.ping import BENCH_SETTINGS, PingServicer, Reached, bench
 
 from tests.trunkline.interceptors.servicers import Effects, until
@@ -113,7 +116,7 @@ async def test_a_drain_leaves_the_lists_first(monkeypatch):
     """As soon as it says NOT_SERVING, and while calls are still taken, it is taken off the lists of servers: all at the
     same time, and one that fails or hangs holds nothing up.
     """
-    monkeypatch.setattr(server_module, "ON_DRAIN_S", 0.05)
+    monkeypatch.setattr(drain, "LEAVE_S", 0.05)
     seen: list[object] = []
 
     async def hangs() -> None:
@@ -195,7 +198,7 @@ async def test_background_work_that_does_not_stop_is_cancelled(monkeypatch):
     assert cancelled.is_set()
 
 
-async def served(service: Service) -> asyncio.Task[None]:
+async def served(service: Service, settings: PlatformSettings = BENCH_SETTINGS, port: int = 0) -> asyncio.Task[None]:
     """serve() in a task, once it serves."""
     started = asyncio.Event()
 
@@ -204,7 +207,7 @@ async def served(service: Service) -> asyncio.Task[None]:
         await stop.wait()
 
     service.background = [*service.background, tell]
-    task = asyncio.create_task(serve([service], BENCH_SETTINGS))
+    task = asyncio.create_task(serve([service], settings, port=port))
     await asyncio.wait((task, asyncio.create_task(started.wait())), return_when=asyncio.FIRST_COMPLETED)
     return task
 
@@ -220,6 +223,27 @@ async def test_a_signal_ends_it(one):
         os.kill(os.getpid(), one)
         await task
     assert closed.names == ["db"]
+
+
+async def test_a_second_interrupt_ends_the_waiting():
+    """Ctrl-C twice: calls that run are cancelled at once, and all is closed as ever; SIGTERM twice is SIGTERM once."""
+    closed = Closed()
+    reached = Reached()
+    service = ping(servicers=[PingServicer(reached)], close=[closed.note("db")])
+    ports = free_port()
+    settings = BENCH_SETTINGS.model_copy(update={"drain_wait_s": 30.0, "drain_s": 30.0})
+    async with asyncio.timeout(10), grpc.aio.insecure_channel(f"127.0.0.1:{ports}") as channel:
+        task = await served(service, settings, ports)
+        running = asyncio.create_task(send(pb_grpc.PingServiceStub(channel), "Ping", pb.Behaviour(sleep_ms=60_000)))
+        await until(lambda: reached.calls["Ping"] == 1)
+        for one in (signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), one)
+            await asyncio.wait((task,), timeout=0.1)
+        assert not task.done()
+        os.kill(os.getpid(), signal.SIGINT)
+        await task
+        assert (reached.cancelled["Ping"], closed.names) == (1, ["db"])
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_background_work_that_fails_ends_the_server():
