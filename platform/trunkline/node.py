@@ -24,10 +24,10 @@ from trunkline.health import Check
 from trunkline.interceptors.host import Verifier
 from trunkline.interceptors.invalidation import Invalidation
 from trunkline.method import Access, methods_of
-from trunkline.server import Background, Service
+from trunkline.service import Background, Service
 from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
-from trunkline.storage import Database, PlatformTables, UnitOfWork
+from trunkline.storage import Database, DatabaseRefused, PlatformTables, UnitOfWork
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
@@ -110,6 +110,11 @@ class Node(Generic[S]):
             versions: Folder of its migration scripts; without one, tables that are missing are made.
             publishes: The service has topics of its own: a relay carries its events to Redis.
         """
+        if self.platform.workers > 1:
+            raise DatabaseRefused(
+                f"TRUNKLINE_WORKERS={self.platform.workers}: {self.name} keeps a database file of its own, "
+                "and a file has one process; set TRUNKLINE_WORKERS=1"
+            )
         self.database_file.parent.mkdir(parents=True, exist_ok=True)
         database = Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
         await database.open()

@@ -19,7 +19,10 @@ from trunkline.settings import PlatformSettings, ServiceSettings, describe, envi
 from trunkline.storage import DatabaseRefused
 from trunkline.telemetry.endpoint import MetricsPortInUse, serve_metrics
 from trunkline.telemetry.logs import configure_logs
+from trunkline.telemetry.metrics import METRICS
 from trunkline.telemetry.traces import TRACES, configure_traces
+from trunkline.worker_link import WorkerLink
+from trunkline.workers import run_workers
 
 S = TypeVar("S", bound=ServiceSettings)
 _log = structlog.get_logger("trunkline.process")
@@ -46,12 +49,15 @@ def run(
     mistakes += _missing(platform, peers, events)
     if mistakes or platform is None or settings is None:
         refuse(mistakes)
-    configure_logs(name, platform.log_level)
+    link = WorkerLink.given(METRICS.expose)
+    configure_logs(name, platform.log_level, link.number if link else 0)
+    if platform.workers > 1 and link is None:
+        raise SystemExit(_parent(platform, settings))
     configure_traces(name, platform.trace_ratio, platform.otlp_endpoint)
     node = Node(name=name, platform=platform, settings=settings)
     _log.info("starting", **describe(platform, settings))
     try:
-        asyncio.run(_run(node, build))
+        asyncio.run(_run(node, build, link))
     except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused) as error:
         refuse([str(error)])
     except OSError as error:
@@ -62,12 +68,25 @@ def run(
         TRACES.close()
 
 
-async def _run(node: Node[S], build: Build[S]) -> None:
+def _parent(platform: PlatformSettings, settings: ServiceSettings) -> int:
+    """Runs workers in place of the service itself; gives the exit status."""
+    _log.info("starting workers", workers=platform.workers)
+    try:
+        return asyncio.run(run_workers(platform, settings.port))
+    except (PortInUse, MetricsPortInUse) as error:
+        refuse([str(error)])
+
+
+async def _run(node: Node[S], build: Build[S], link: WorkerLink | None) -> None:
     service = await build(node)
-    with _metrics(node.platform):
+    if link is not None:
+        service.background = [*service.background, link.run]
+    port = link.port if link is not None else node.settings.port
+    # The counts of a worker are told by its parent.
+    with _metrics(node.platform) if link is None else closing(link):
         # What is here stays: no collection needs to look at it again, least of all the one that Python's end waits for.
         gc.freeze()
-        await serve([service], node.platform, port=node.settings.port, clock=node.clock)
+        await serve([service], node.platform, port=port, clock=node.clock, shared_port=link is not None)
 
 
 @contextmanager

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
@@ -16,16 +15,19 @@ import structlog
 from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.drain import Patience, leave
-from trunkline.health import Check, Health
+from trunkline.health import Health
 from trunkline.interceptors import identity, server_policies, server_telemetry, validation
 from trunkline.interceptors.call_state import CallStateServicer
-from trunkline.interceptors.host import Answers, Host, Maker, Verifier
+from trunkline.interceptors.host import Host, Maker
 from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.server_chain import ServerChain
 from trunkline.method import ContractError, methods_of
 from trunkline.overrides import check, effective
+from trunkline.service import Background, Service, dependencies, gates, names_of, services_of
 from trunkline.servicers import contract_of, register
 from trunkline.settings import PlatformSettings
+
+__all__ = ["OPTIONS", "SERVER_ORDER", "BackgroundFailed", "Context", "PortInUse", "Server", "Service", "serve"]
 
 SERVER_ORDER: tuple[Maker, ...] = (
     server_telemetry.telemetry,  # outermost: it must see the final status, rejections included
@@ -57,33 +59,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 """What a servicer's method is given beside the request; few need it."""
 BACKGROUND_END_S = 3.0
 """Seconds that background work has to return, once it is told to stop; then it is cancelled."""
-Background = Callable[[asyncio.Event], Awaitable[None]]
-"""Work beside the calls; returns soon after the event is set."""
 _log = structlog.get_logger("trunkline.server")
-
-
-@dataclass(kw_only=True)
-class Service:
-    """A service, apart from the process that hosts it."""
-
-    name: str
-    """Such as item."""
-    servicers: Sequence[object]
-    """Instances of generated servicer classes."""
-    verifier: Verifier | None = None
-    """Verifies tokens; without one only public methods answer."""
-    answers: Answers | None = None
-    """Stored answers of its mutating calls."""
-    gate: Check | None = None
-    """Raises while the service cannot work: its own database. Nothing else decides whether it is SERVING."""
-    dependencies: Mapping[str, Check] = field(default_factory=dict)
-    """What it needs of others, by name (`db`, `redis`, `item`): reported as `dep.<name>`, never gating."""
-    background: Sequence[Background] = ()
-    """Relay, consumers and jobs."""
-    on_drain: Sequence[Callable[[], Awaitable[None]]] = ()
-    """Called when a drain begins, as soon as it says NOT_SERVING and while calls are still taken: to deregister."""
-    close: Sequence[Callable[[], Awaitable[None]]] = ()
-    """Called in this order after everything has ended."""
 
 
 class PortInUse(Exception):
@@ -108,6 +84,7 @@ class Server:
         port: int = 0,
         clock: Clock = SYSTEM_CLOCK,
         order: tuple[Maker, ...] = SERVER_ORDER,
+        shared_port: bool = False,
     ) -> None:
         self.port = 0
         """Port it serves on."""
@@ -120,6 +97,7 @@ class Server:
         self._clock = clock
         self._wanted_port = port
         self._order = order
+        self._options = {**dict(OPTIONS), "grpc.so_reuseport": int(shared_port)}
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._patience = Patience()
@@ -155,7 +133,7 @@ class Server:
         self.health.register(chain)
         if self._settings.profile == "development":
             reflection.enable([*names, *self.health.service_names], chain)
-        self._server = grpc.aio.server(handlers=[chain], options=OPTIONS)
+        self._server = grpc.aio.server(handlers=[chain], options=list(self._options.items()))
         address = f"{self._settings.listen_host}:{self._wanted_port}"
         try:
             self.port = self._server.add_insecure_port(address)
@@ -241,43 +219,32 @@ def _mistakes(service: Service, settings: PlatformSettings) -> list[str]:
     return check(settings.calls, methods, target=service.name) if settings.calls else []
 
 
-def names_of(service: Service) -> list[str]:
-    """Full names of the gRPC services it serves. Every method of them must have a policy."""
-    names = [contract_of(servicer) for servicer in service.servicers]
-    for name in names:
-        methods_of(name)
-    return names
-
-
-def services_of(services: Sequence[Service]) -> list[str]:
-    """Full names of the gRPC services of all."""
-    return [name for service in services for name in names_of(service)]
-
-
-def gates(services: Sequence[Service]) -> list[Check]:
-    """What must answer for the process to be SERVING."""
-    return [service.gate for service in services if service.gate is not None]
-
-
-def dependencies(services: Sequence[Service]) -> dict[str, Check]:
-    """What is reported beside, by name."""
-    return {f"dep.{name}": check for service in services for name, check in service.dependencies.items()}
-
-
 async def serve(
-    services: Sequence[Service], settings: PlatformSettings, *, port: int = 0, clock: Clock = SYSTEM_CLOCK
+    services: Sequence[Service],
+    settings: PlatformSettings,
+    *,
+    port: int = 0,
+    clock: Clock = SYSTEM_CLOCK,
+    shared_port: bool = False,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns.
 
     SIGINT during the drain ends it at once: whoever presses Ctrl-C twice does not want to wait. A repeated SIGTERM
     changes nothing: supervisors send it to a group and to each of its processes.
 
+    Args:
+        services: what is served.
+        settings: of the platform.
+        port: to serve on; 0 picks a free one.
+        clock: time of deadlines and limits.
+        shared_port: other workers of the same parent serve there too.
+
     Raises:
         PortInUse: another process listens there.
         ContractError: a method has no policy.
         BackgroundFailed: background work failed; everything has been drained and closed.
     """
-    server = Server(services, settings, port=port, clock=clock)
+    server = Server(services, settings, port=port, clock=clock, shared_port=shared_port)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.ended.set)
     loop.add_signal_handler(signal.SIGINT, server.interrupt)

@@ -71,6 +71,8 @@ class PlatformSettings(BaseSettings):
     """Seconds between NOT_SERVING and the end of accepting calls, for callers to notice."""
     drain_s: float = Field(default=10.0, ge=0, le=600)
     """Seconds that running calls have to finish after that."""
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that serve on the one port. A service with a database of its own has one."""
     max_concurrent_calls: int = Field(default=256, ge=1)
     """Calls a server runs at once; more are refused with a push-back."""
     rate_per_tenant: float = Field(default=0.0, ge=0)
@@ -216,6 +218,11 @@ def redacted(text: str) -> str:
     for secret in _SECRETS:
         text = secret.sub(r"\1***\2", text)
     return text
+
+
+def taken(name: str) -> str:
+    """A variable that is meant for this process alone: it is forgotten, so that no child is given it."""
+    return os.environ.pop(name, "")  # noqa: TID251 - here they are read
 
 
 def environment() -> Mapping[str, str]:

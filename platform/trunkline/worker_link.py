@@ -37,6 +37,7 @@ class WorkerLink:
         self.port = port
         """Where all workers serve."""
         self._line = line
+        self._line.set_inheritable(False)
         self._line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SEND_BOUND)
         self._counts = counts
         self._sending = threading.Lock()

@@ -5,13 +5,14 @@ gRPC does not outlive a fork.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 
 import structlog
 
@@ -89,10 +90,25 @@ class Worker:
         return self._process.wait()
 
 
+async def run_workers(settings: PlatformSettings, port: int) -> int:
+    """Runs this process's own command as workers on one port; gives the exit status of this process, their parent.
+
+    Args:
+        settings: of the platform; `workers` of them.
+        port: to serve on; 0 picks a free one.
+
+    Raises:
+        PortInUse: somebody has the port, another group of workers perhaps.
+        MetricsPortInUse: somebody has that of the metrics.
+    """
+    return await Workers(settings, port).run()
+
+
 class Workers:
     """A group of workers. `run` keeps it until SIGTERM or SIGINT; SIGHUP replaces them one by one."""
 
     def __init__(self, settings: PlatformSettings, port: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._wanted_port = port
         self._port = 0
@@ -105,23 +121,16 @@ class Workers:
         self._restarts = 0
 
     async def run(self) -> int:
-        """Keeps the workers running; gives the exit status of the parent.
-
-        Raises:
-            PortInUse: somebody has the port, another group of workers perhaps.
-            MetricsPortInUse: somebody has that of the metrics.
-        """
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._ending.set)
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        """Keeps the workers running; gives the exit status of the parent."""
+        self._loop.add_signal_handler(signal.SIGTERM, self._ending.set)
+        self._loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         with ExitStack() as stack:
             self._port = stack.enter_context(reserved(self._settings.listen_host, self._wanted_port))
             if self._settings.metrics_port is not None:
                 endpoint = serve_metrics(self._settings.listen_host, self._settings.metrics_port, self)
                 stack.enter_context(closing(endpoint))
                 _log.info("metrics", port=endpoint.port)
-            self._loop = loop
             return await self._run()
 
     def expose(self) -> bytes:
@@ -279,6 +288,7 @@ def reserved(host: str, port: int) -> Iterator[int]:
             name = stack.enter_context(socket.socket(socket.AF_UNIX))
             name.bind(f"\0trunkline-workers-{address[0]}-{port}")
         except OSError as error:
-            raise PortInUse(f"{host}:{port} is in use by another process ({os.strerror(error.errno or 0)})") from None
-        with suppress(GeneratorExit):
-            yield port
+            if error.errno != errno.EADDRINUSE:
+                raise PortInUse(f"{host}:{port} cannot be served on: {error.strerror}") from None
+            raise PortInUse(f"{host}:{port} is in use by another process") from None
+        yield port

@@ -10,9 +10,9 @@ import threading
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, Protocol
 
-from trunkline.telemetry.metrics import METRICS, Metrics
+from trunkline.telemetry.metrics import METRICS
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Prometheus' text format."""
@@ -23,6 +23,14 @@ MOST_CLIENTS = 8
 POLL_S = 1.0
 """Seconds between two looks at whether to end, where a closed socket does not wake who waits for it."""
 _log = logging.getLogger("trunkline.endpoint")
+
+
+class Exposed(Protocol):
+    """What can be told to a scrape."""
+
+    def expose(self) -> bytes:
+        """All counts in Prometheus' text format. Called in the thread of a scrape."""
+        ...
 
 
 class MetricsPortInUse(Exception):
@@ -50,7 +58,7 @@ class MetricsEndpoint:
         self._thread.join()
 
 
-def serve_metrics(host: str = "127.0.0.1", port: int = 0, metrics: Metrics = METRICS) -> MetricsEndpoint:
+def serve_metrics(host: str = "127.0.0.1", port: int = 0, metrics: Exposed = METRICS) -> MetricsEndpoint:
     """Serves `/metrics` until it is closed. Whoever reaches it may read it: no token is asked for.
 
     Args:
@@ -76,7 +84,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, host: str, port: int, metrics: Metrics) -> None:
+    def __init__(self, host: str, port: int, metrics: Exposed) -> None:
         self.metrics = metrics
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._free = threading.BoundedSemaphore(MOST_CLIENTS)

@@ -39,11 +39,11 @@ def _wrapper(*args: Any, **kwargs: Any) -> Any:
     return kind(*args, **kwargs)
 
 
-def configure_logs(service: str, level: str) -> None:
-    """Sends every log line of this process to standard output as JSON."""
+def configure_logs(service: str, level: str, worker: int = 0) -> None:
+    """Sends every log line of this process to standard output as JSON; with its number, if it is a worker."""
     structlog.configure(
         processors=[
-            _named(service),
+            _named(service, worker),
             _call_fields,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -67,9 +67,11 @@ class _Bridge(logging.Handler):
         logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 
-def _named(service: str) -> structlog.typing.Processor:
+def _named(service: str, worker: int) -> structlog.typing.Processor:
     def name(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event["service"] = service
+        if worker:
+            event.setdefault("worker", worker)
         return event
 
     return name

@@ -24,7 +24,8 @@ from trunkline.interceptors.host import Answers
 from trunkline.interceptors.peer import Maker
 from trunkline.node import Node, Storage
 from trunkline.process import Build
-from trunkline.server import Background, Server, Service
+from trunkline.server import Server
+from trunkline.service import Background, Service
 from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.storage import PlatformTables
