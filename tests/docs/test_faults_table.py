@@ -14,7 +14,12 @@ import pytest
 from tests.docs.blocks import ROOT
 
 FOLDER = ROOT / "tests" / "faults"
-TITLES = {"## Calls": FOLDER / "calls", "## The whole shop": FOLDER, "## Tenants": FOLDER / "isolation"}
+TITLES = {
+    "## Calls": FOLDER / "calls",
+    "## Lifecycle": FOLDER / "lifecycle",
+    "## The whole shop": FOLDER,
+    "## Tenants": FOLDER / "isolation",
+}
 """Headings of the tables, and the folder of their tests."""
 CASE = re.compile(r"Recovery|[A-Z]\d+")
 NAME = re.compile(r"`(?P<name>test_\w+)`")
