@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from prometheus_client.parser import text_string_to_metric_families
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.policies.breaker import Breaker, BreakerSettings
@@ -63,7 +65,7 @@ def test_no_counter_falls_because_somebody_has_ended():
 def test_labels_stay_as_they_are():
     """Blanks, quotes and braces in the value of a label are told as they came."""
     metrics = Metrics(SYSTEM_CLOCK)
-    breaker = Breaker(BreakerSettings(), lambda low, high: low)
+    breaker = Breaker(BreakerSettings(), random.uniform)
     metrics.watch_breaker('a "b" {c} d', METHOD, breaker)
     text = Merged().text({1: metrics.expose()})
     assert values(text, "trunkline_breaker_state") == {("p.v1.S/Get", 'a "b" {c} d', "1"): 0}
