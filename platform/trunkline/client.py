@@ -17,6 +17,7 @@ from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 from trunkline.auth.credential import Credential, FileCredential
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.interceptors import client_cache, client_policies, client_retry, client_telemetry
+from trunkline.interceptors.client_call import readable
 from trunkline.interceptors.client_chain import ClientChain
 from trunkline.interceptors.client_surface import StreamStream, StreamUnary, UnaryStream, UnaryUnary
 from trunkline.interceptors.peer import Maker, Peer
@@ -105,21 +106,28 @@ class PeerChannel(grpc.aio.Channel):
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> UnaryUnary:
         """As grpc.aio.Channel, with the chain."""
-        chain = self._shared.chain
-        send = unary_sender(self._shared.channel.unary_unary(method, *args, **kwargs), chain.running)
-        return UnaryUnary(chain, method, send)
+        chain, made = self._shared.chain, self._shared.channel.unary_unary
+        return UnaryUnary(chain, method, unary_sender(_made(made, method, *args, **kwargs), chain.running))
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> UnaryStream:
         """As grpc.aio.Channel, with the chain."""
-        return UnaryStream(self._shared.chain, method, self._shared.channel.unary_stream(method, *args, **kwargs))
+        made = self._shared.channel.unary_stream
+        return UnaryStream(self._shared.chain, method, _made(made, method, *args, **kwargs))
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> StreamUnary:
         """As grpc.aio.Channel, with the chain."""
-        return StreamUnary(self._shared.chain, method, self._shared.channel.stream_unary(method, *args, **kwargs))
+        made = self._shared.channel.stream_unary
+        return StreamUnary(self._shared.chain, method, _made(made, method, *args, **kwargs))
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> StreamStream:
         """As grpc.aio.Channel, with the chain."""
-        return StreamStream(self._shared.chain, method, self._shared.channel.stream_stream(method, *args, **kwargs))
+        made = self._shared.channel.stream_stream
+        return StreamStream(self._shared.chain, method, _made(made, method, *args, **kwargs))
+
+
+def _made(make: Callable[..., Any], method: str, *args: Any, response_deserializer: Any = None, **more: Any) -> Any:
+    """Grpc's own callable, which tells of answers that it cannot read; generated stubs name the deserializer."""
+    return make(method, *args, response_deserializer=readable(response_deserializer), **more)
 
 
 M = TypeVar("M", bound=Message)

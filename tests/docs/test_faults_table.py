@@ -17,6 +17,7 @@ FOLDER = ROOT / "tests" / "faults"
 TITLES = {
     "## Calls": FOLDER / "calls",
     "## Lifecycle": FOLDER / "lifecycle",
+    "## Other servers and clients": FOLDER / "interop",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

@@ -13,7 +13,8 @@ from tests.docs.programs import finished, reader_environment
 from tests.docs.tally import expected, run_as_printed
 
 LOCATE = """
-import importlib.util, buf, trunk.policy.v1, trunkline
+import importlib.util, sys, buf, trunk.policy.v1, trunkline, trunkline.testing.bad_server
+assert "h2" not in sys.modules, "of the development dependencies, nothing is imported"
 print(trunkline.__file__, list(trunk.__path__), list(buf.__path__), importlib.util.find_spec("services"))
 """
 

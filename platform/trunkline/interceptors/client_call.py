@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from trunkline.call import InboundCall
-from trunkline.errors import PLATFORM_DOMAIN, ServiceError, from_call
+from trunkline.errors import PLATFORM_DOMAIN, ServiceError, from_call, platform_error
 from trunkline.method import Method
 from trunkline.policies.retry import Failure
 
@@ -100,6 +100,8 @@ class Reply:
             wire._cython_call = _ServersStatus(wire._cython_call)
         self.given_up = False
         """The caller has left before its end."""
+        self.unreadable: ServiceError | None = None
+        """What it failed with here, whatever status the server has sent."""
         self._over = False
         self._on_end: list[Ended] = []
 
@@ -159,8 +161,10 @@ class UnaryReply(Reply):
             self.left()
             raise
         else:
-            self.ended(None, complete=True)
-            return message
+            if message is not UNREADABLE:
+                self.ended(None, complete=True)
+                return message
+            error = self.unreadable = unreadable()
         self.ended(error, complete=True)
         raise error
 
@@ -199,9 +203,42 @@ class StreamReply(Reply):
 
     async def _receive(self) -> Any:
         try:
-            return await self.wire.read()
+            message = await self.wire.read()
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
+        if message is UNREADABLE:
+            self.wire.cancel()  # what follows is of no use
+            self.unreadable = unreadable()
+            raise self.unreadable
+        return message
+
+
+UNREADABLE: Any = object()
+"""Stands for an answer that is no message of its type."""
+
+
+def readable(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes | None], Any] | None:
+    """A deserializer that gives UNREADABLE instead of raising: grpc logs what it raises, and makes None of the answer.
+
+    None is what grpc has where a server says OK and sends no answer.
+    """
+    if deserialize is None:
+        return None
+
+    def read(raw: bytes | None) -> Any:
+        if raw is None:
+            return UNREADABLE
+        try:
+            return deserialize(raw)
+        except DecodeError:
+            return UNREADABLE
+
+    return read
+
+
+def unreadable() -> ServiceError:
+    """The failure of a call whose answer cannot be read."""
+    return platform_error(grpc.StatusCode.INTERNAL, "ANSWER_UNREADABLE", "the answer is not a message of its type")
 
 
 def error_of(error: grpc.aio.AioRpcError) -> ServiceError:

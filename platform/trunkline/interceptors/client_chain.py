@@ -11,7 +11,7 @@ from trunkline import headers
 from trunkline.call import current_call
 from trunkline.errors import ServiceError, platform_error
 from trunkline.interceptors.chain import Proceed, compose
-from trunkline.interceptors.client_call import ClientCall, StreamReply, UnaryReply, error_of
+from trunkline.interceptors.client_call import UNREADABLE, ClientCall, StreamReply, UnaryReply, error_of, unreadable
 from trunkline.interceptors.peer import Maker, Peer
 from trunkline.interceptors.unary_call import Beginnings
 from trunkline.interceptors.wire import UnaryAttempt
@@ -69,11 +69,14 @@ class ClientChain:
                 metadata=(*call.metadata, *call.attempt_metadata),
                 **(call.options or {}),
             )
-            return await call.wire
+            answer = await call.wire
         except grpc.aio.AioRpcError as error:
             raise error_of(error) from None
         except grpc.aio.UsageError as error:
             raise _closed() from error
+        if answer is UNREADABLE:
+            raise unreadable()
+        return answer
 
     async def _send_stream(self, call: ClientCall) -> Any:
         timeout_s = call.deadline - self.peer.clock.monotonic()

@@ -78,14 +78,14 @@ class _Begun:
         return requests.blamed(reading) if isinstance(requests, _Given) else reading
 
     async def _outcome(self) -> Any:
-        """The reply, or the error for which there is none. Who stops waiting for it does not stop the call."""
+        """The reply, or the error that stands in its place. Who stops waiting for it does not stop the call."""
         task = self._beginning
         if not task.done():
             await asyncio.wait({task})
         if task.cancelled():
             return ServiceError(grpc.StatusCode.CANCELLED, "", "")
         error = task.exception()
-        return error if isinstance(error, ServiceError) else task.result()
+        return error if isinstance(error, ServiceError) else task.result().unreadable or task.result()
 
     async def _wire(self) -> Any:
         """Of grpc, that of the last attempt; None where nothing was sent."""

@@ -68,6 +68,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The request, or its idempotency key, holds a card number or a card's check value. INVALID_ARGUMENT, with
     `google.rpc.BadRequest`. Metadata: `field`.
     """
+    ERROR_REASON_ANSWER_UNREADABLE: _ErrorReason.ValueType  # 22
+    """The server's answer is missing, or its bytes are not a message of the method's type. INTERNAL. Made by the client."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -120,4 +122,6 @@ ERROR_REASON_CARD_NUMBER_REFUSED: ErrorReason.ValueType  # 21
 """The request, or its idempotency key, holds a card number or a card's check value. INVALID_ARGUMENT, with
 `google.rpc.BadRequest`. Metadata: `field`.
 """
+ERROR_REASON_ANSWER_UNREADABLE: ErrorReason.ValueType  # 22
+"""The server's answer is missing, or its bytes are not a message of the method's type. INTERNAL. Made by the client."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
