@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pos.account.v1 import account_service_pb2, api_key_pb2, tenant_pb2, user_pb2
 from trunkline.auth.tokens import Claims
+from trunkline.call import Principal
 
 from services.account.domain.api_key import ApiKey, ApiKeyKind
 from services.account.domain.grant import Grant
@@ -98,4 +99,18 @@ def to_claims(grant: Grant) -> Claims:
         currency_code=grant.currency_code,
         store_code=grant.store_code,
         terminal_no=grant.terminal_no,
+    )
+
+
+def to_principal(grant: Grant) -> Principal:
+    """Whom it is granted to, as one who calls."""
+    return Principal(
+        kind=grant.kind,
+        subject=grant.subject,
+        tenant_id=grant.tenant_id,
+        scopes=grant.scopes,
+        store_code=grant.store_code,
+        terminal_no=grant.terminal_no,
+        currency_code=grant.currency_code,
+        credential_id=grant.credential_id,
     )

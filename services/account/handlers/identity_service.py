@@ -10,6 +10,7 @@ import structlog
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
 from trunkline.auth.tokens import SignedToken
+from trunkline.call import current_call
 from trunkline.clock import Clock
 from trunkline.errors import ServiceError, unauthenticated
 from trunkline.server import Context
@@ -17,7 +18,7 @@ from trunkline.storage import Database
 
 from services.account.domain.grant import ROOT, ROOT_ID, Grant, grant_of
 from services.account.domain.user import grant_of_user
-from services.account.handlers.convert import to_claims
+from services.account.handlers.convert import to_claims, to_principal
 from services.account.handlers.password_check import PasswordCheck
 from services.account.handlers.throttle import RefusalThrottle
 from services.account.storage import api_keys, revocations
@@ -62,8 +63,9 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         # Compared even where there is nothing to compare with: the time must not tell which ids exist.
         if not hmac.compare_digest(expected, given) or grant is None:
             self._throttle.refused(credential_id, given)
-            # An id that nobody has may be the secret itself, given without its id.
-            _log.info("credential refused", credential_id=credential_id if expected is not _NO_HASH else None)
+            if expected is not _NO_HASH:
+                # Of others nothing more is told: an id that nobody has may be the secret itself.
+                _log.info("credential refused", credential_id=credential_id, revoked=grant is None)
             raise _refused()
         self._throttle.good(credential_id, given)
         token, expire_time = self._sign(grant)
@@ -74,9 +76,7 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         found = await self._passwords.user(request.tenant_id, request.user_name, request.password)
         if found is None:
             raise _refused()
-        grant = grant_of_user(found.user, found.currency_code)
-        _log.info("signed in", tenant=grant.tenant_id, caller=grant.subject, credential_id=grant.credential_id)
-        token, expire_time = self._sign(grant)
+        token, expire_time = self._sign(grant_of_user(found.user, found.currency_code))
         return pb.SignInResponse(token=token, expire_time=to_timestamp(expire_time))
 
     async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Context) -> pb.ListRevocationsResponse:
@@ -95,7 +95,11 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         return pb.ListPublicKeysResponse(keys=listed)
 
     def _sign(self, grant: Grant) -> SignedToken:
-        return self._keys.signer().sign(to_claims(grant), audience=self._audience)
+        """A token; who gets it is from here on the caller, for the logs and traces of a call that has no token."""
+        call, signed = current_call(), self._keys.signer().sign(to_claims(grant), audience=self._audience)
+        if call is not None and call.caller is None:
+            call.caller, call.tenant_id = to_principal(grant), grant.tenant_id
+        return signed
 
     async def _look_up(self, credential_id: str) -> tuple[bytes, Grant | None]:
         if credential_id == ROOT_ID:

@@ -45,9 +45,9 @@ class PasswordCheck:
         found, why = await self._database.write(lambda connection: self._settle(connection, who, known, matches))
         if found is None:
             self._throttle.refused(who)
-            # A name that nobody has may be a password in the wrong field.
-            name = user_name if known else None
-            _log.info("password refused", tenant=tenant_id if known else None, user=name, why=why)
+            if known is not None:
+                # Of others nothing more is told: a name that nobody has may be a password in the wrong field.
+                _log.info("password refused", tenant=tenant_id, user=user_name, why=why)
         else:
             self._throttle.good(who)
         return found

@@ -11,6 +11,8 @@ from tests.shop.books import opened
 
 Dump = dict[str, tuple[int, str]]
 """Table → rows of the tenant, and the hash of them."""
+OF_STRANGERS = {"sign_in_failure"}
+"""Tables that keep what strangers do to a tenant: wrong passwords of its users."""
 
 
 def rows_of(var_dir: Path, tenant_id: str) -> Dump:
@@ -18,6 +20,8 @@ def rows_of(var_dir: Path, tenant_id: str) -> Dump:
     found: Dump = {}
     for service in SERVICES:
         for table, rows in _tables(var_dir, service):
+            if table in OF_STRANGERS:
+                continue
             own = sorted(repr(row) for row in rows if any(_is_of(value, tenant_id) for value in row))
             if own:
                 found[f"{service}.{table}"] = (len(own), hashlib.sha256("\n".join(own).encode()).hexdigest())

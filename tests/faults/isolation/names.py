@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.isolation.filling import Names
 
-TEXTS = ("description", "name", "comment", "detail", "value")
+TEXTS = ("description", "name", "display_name", "comment", "detail", "value")
 """Fields that hold a text; no name of a thing."""
 THINGS = ("store_code", "item_code", "category_code", "payment_method_code", "staff_id", "user_name")
 """Fields whose values a tenant chooses."""

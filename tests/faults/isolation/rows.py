@@ -14,8 +14,10 @@ from tests.faults.isolation.filling import LEAVE
 
 YEN = {"currency_code": "JPY", "minor_units": "1000"}
 DATE = {"year": 2026, "month": 1, "day": 5}
-PIN, PASSWORD = "7310645528", "correct horse battery staple"
+PIN, NEW_PASSWORD = "7310645528", "a new battery staple"
 """Of everybody in all tenants."""
+PASSWORD = "correct horse battery staple"
+"""Of nobody: who knows a password may sign in, from wherever."""
 READ, CHANGE, CREATE, END = range(4)
 """Turns: what is created under another tenant's name is there for all later calls; what ends the day comes last."""
 OK = "OK"
@@ -59,6 +61,20 @@ ROWS: dict[str, Row] = {
     ),
     "pos.account.v1.AccountService/ListApiKeys": Row(FOREIGN),
     "pos.account.v1.AccountService/RevokeApiKey": Row("NOT_FOUND pos.account/API_KEY_NOT_FOUND"),
+    "pos.account.v1.UserService/CreateUser": Row(
+        FOREIGN, {"password": NEW_PASSWORD, "roles": ["auditor"]}, turn=CREATE
+    ),
+    "pos.account.v1.UserService/GetUser": Row(FOREIGN),
+    "pos.account.v1.UserService/ListUsers": Row(FOREIGN),
+    "pos.account.v1.UserService/SetUserRoles": Row(FOREIGN, {"roles": ["admin"]}),
+    "pos.account.v1.UserService/SetUserPassword": Row(FOREIGN, {"password": NEW_PASSWORD}),
+    "pos.account.v1.UserService/ChangePassword": Row(
+        "PERMISSION_DENIED pos.account/CALLER_NO_USER",
+        {"current_password": NEW_PASSWORD, "new_password": PASSWORD},
+    ),
+    "pos.account.v1.UserService/DisableUser": Row(FOREIGN),
+    "pos.account.v1.UserService/EnableUser": Row(FOREIGN),
+    "pos.account.v1.UserService/UnlockUser": Row(FOREIGN),
     "trunk.identity.v1.IdentityService/ExchangeCredential": Row("UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID"),
     "trunk.identity.v1.IdentityService/SignIn": Row(
         "UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID", {"password": PASSWORD}

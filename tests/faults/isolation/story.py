@@ -10,6 +10,7 @@ from tests.faults.isolation.rows import YEN
 
 ACCOUNT, STORE, ITEM = "pos.account.v1.AccountService", "pos.store.v1.StoreService", "pos.item.v1.ItemService"
 CATEGORY, METHOD = "pos.item.v1.CategoryService", "pos.payment.v1.PaymentMethodService"
+USER = "pos.account.v1.UserService"
 STAFF, SETTINGS, TERMINAL = (
     "pos.store.v1.StaffService",
     "pos.store.v1.SettingsService",
@@ -21,6 +22,7 @@ _LINE, _NOTE = {"lines": [{"quantity": 3}]}, {**YEN, "minor_units": "10000"}
 
 
 _MADE = {
+    f"{USER}/CreateUser": "user_name",
     f"{STORE}/CreateStore": "store_code",
     f"{CATEGORY}/CreateCategory": "category_code",
     f"{ITEM}/CreateItem": "item_code",
