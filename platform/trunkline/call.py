@@ -6,6 +6,7 @@ the deadline, the caller, the tenant and the request id.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ class Principal:
     """Credential that the token was exchanged for (claim `cred`)."""
     token: str = field(default="", repr=False)
     """The token itself, to be forwarded."""
+    expires_at: float = field(default=math.inf, repr=False, compare=False)
+    """Instant (clock.monotonic) at which it expires, by this process's clock and without leeway."""
 
 
 @dataclass(slots=True)

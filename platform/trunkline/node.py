@@ -13,6 +13,7 @@ from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
 
 from trunkline.auth.keys import PublicKeys
+from trunkline.auth.revocations import Fetch, RevocationPoller, Revocations
 from trunkline.auth.verifier import TokenVerifier
 from trunkline.client import PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -64,6 +65,7 @@ class Node(Generic[S]):
     """Time of everything in it."""
     peers: dict[str, PeerChannel] = field(default_factory=dict)
     """Channels opened by connect()."""
+    _background: list[Background] = field(default_factory=list)
     _close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _redis_checks: list[Check] = field(default_factory=list)
 
@@ -89,15 +91,26 @@ class Node(Generic[S]):
         return self.peers[name]
 
     def verifier(self) -> TokenVerifier:
-        """Verifies tokens with the identity service's public keys; the last ones are kept in the folder."""
+        """Verifies tokens with the identity service's public keys and revocations; the last ones are kept on disk."""
         stub: pb_grpc.IdentityServiceAsyncStub = pb_grpc.IdentityServiceStub(self.connect(IDENTITY))
 
         async def fetch() -> Sequence[pb.PublicKey]:
             return (await stub.ListPublicKeys(pb.ListPublicKeysRequest())).keys
 
+        async def revoked() -> list[str]:
+            answer = await stub.ListRevocations(pb.ListRevocationsRequest())
+            return [one.credential_id for one in answer.revocations]
+
         keys = PublicKeys(fetch, self.directory / "public_keys.json", self.clock)
         self._close.append(keys.close)
-        return TokenVerifier(keys, self.platform.token_issuer, self.platform.token_issuer, self.clock)
+        issuer, revocations = self.platform.token_issuer, self.revocations(revoked)
+        return TokenVerifier(keys, issuer, issuer, self.clock, revocations=revocations)
+
+    def revocations(self, fetch: Fetch) -> Revocations:
+        """Revoked credentials for a verifier, polled as long as the service is served."""
+        revocations = Revocations()
+        self._background.append(RevocationPoller(revocations, fetch, self.directory / "revocations.json").run)
+        return revocations
 
     async def open_storage(
         self, metadata: sa.MetaData, tables: PlatformTables, versions: Path | None = None, *, publishes: bool = False
@@ -172,7 +185,13 @@ class Node(Generic[S]):
             answers=storage.unit.answers,
             gate=database.check,
             dependencies=checks,
-            background=[storage.unit.answers.expire_until, *([relay.run] if relay else []), *listening, *background],
+            background=[
+                storage.unit.answers.expire_until,
+                *([relay.run] if relay else []),
+                *listening,
+                *self._background,
+                *background,
+            ],
             close=[database.close, *self._close, *(channel.close for channel in self.peers.values())],
         )
 

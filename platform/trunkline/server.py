@@ -36,6 +36,7 @@ SERVER_ORDER: tuple[Maker, ...] = (
     server_policies.concurrency,  # shed load before the costlier checks
     identity.authentication,  # who is calling
     identity.authorization,  # may they: so far only headers were looked at, the message is not read yet
+    identity.lapse,  # for how long: a stream ends with its token
     server_policies.rate_limit,  # per tenant, so after authentication
     validation.validation,  # reads and decodes: the handler sees only well-formed requests
     idempotency,  # innermost: replay the stored answer of a repeated key

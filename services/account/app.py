@@ -15,6 +15,7 @@ from services.account.handlers.password_check import PasswordCheck
 from services.account.handlers.throttle import RefusalThrottle
 from services.account.handlers.user_service import UserServicer
 from services.account.settings import AccountSettings
+from services.account.storage import revocations
 from services.account.storage.root_credential import root_secret_hash
 from services.account.storage.signing_keys import SigningKeys
 from services.account.storage.tables import METADATA, PLATFORM, VERSIONS
@@ -42,8 +43,14 @@ def _service(node: Node[AccountSettings], storage: Storage) -> Service:
     limits = _limit(settings.refusals_per_s), _limit(settings.refusals_per_s_each)
     passwords = PasswordCheck(database, SlowHashes("passwords"), RefusalThrottle(*limits, clock), clock)
     throttle = RefusalThrottle(*limits, clock)
-    # It verifies with its own keys, and asks nobody.
-    verifier = TokenVerifier(PublicKeys(keys.listed, None, clock), issuer, issuer, clock)
+
+    async def revoked() -> list[str]:
+        now = clock.now()
+        return [one for one, _ in await database.read(lambda connection: revocations.listed(connection, now))]
+
+    # It verifies with its own keys and revocations, and asks nobody.
+    public_keys = PublicKeys(keys.listed, None, clock)
+    verifier = TokenVerifier(public_keys, issuer, issuer, clock, revocations=node.revocations(revoked))
     return node.service(
         storage,
         servicers=[

@@ -18,6 +18,7 @@ TITLES = {
     "## Calls": FOLDER / "calls",
     "## Lifecycle": FOLDER / "lifecycle",
     "## Other servers and clients": FOLDER / "interop",
+    "## Identity": FOLDER / "identity",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }
@@ -54,7 +55,7 @@ def fault_tests(folder: Path) -> dict[str, frozenset[str]]:
 
 
 def rows() -> Iterator[Row]:
-    """All rows of both tables."""
+    """All rows of all tables."""
     folder = FOLDER
     for line in (ROOT / "docs" / "faults.md").read_text().splitlines():
         folder = TITLES.get(line, folder)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import jwt
 
 from trunkline.auth.keys import PublicKeys, VerificationKey
+from trunkline.auth.revocations import Revocations
 from trunkline.auth.tokens import LIFETIMES_S, MAX_LIFETIME_S, MAX_TOKEN_CHARS, Claims
 from trunkline.call import Principal
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import ServiceError, platform_error
+from trunkline.errors import PLATFORM_DOMAIN, ServiceError
 
 LEEWAY_S = 30
 """How far the clocks of two machines may be apart, in seconds."""
+REFUSAL = "the call needs a token that is valid here"
+"""The one text of every refusal, whatever is wrong with the token and where there is none."""
 
 # The only header fields our tokens have. Any other (jku, x5u, jwk, crit, b64 ...) would ask to be obeyed.
 _HEADER = {"alg", "kid", "typ"}
@@ -30,12 +34,37 @@ _OPTIONS: Any = {
 }
 
 
+@dataclass(eq=False)
+class TokenRefused(ServiceError):
+    """A refusal of a token. Its caller learns one text; what was wrong is for this side's audit log."""
+
+    code: grpc.StatusCode = grpc.StatusCode.UNAUTHENTICATED
+    """UNAUTHENTICATED."""
+    reason: str = "TOKEN_INVALID"
+    """TOKEN_INVALID, or TOKEN_MISSING."""
+    message: str = REFUSAL
+    """The one text."""
+    domain: str = field(default=PLATFORM_DOMAIN, kw_only=True)
+    """The platform's."""
+    why: str = field(default="", kw_only=True)
+    """What was wrong, in words of ours; never sent, and nothing of the token is in it."""
+
+
 class TokenVerifier:
-    """Tells whose token it is. Tokens once verified are remembered until they expire or their key goes away."""
+    """Tells whose token it is. Verified tokens are remembered until they expire, are revoked, or their key goes."""
 
     def __init__(
-        self, keys: PublicKeys, issuer: str, audience: str, clock: Clock = SYSTEM_CLOCK, *, capacity: int = 4096
+        self,
+        keys: PublicKeys,
+        issuer: str,
+        audience: str,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        revocations: Revocations | None = None,
+        capacity: int = 4096,
     ) -> None:
+        self.revocations = revocations or Revocations()
+        """Credentials whose tokens are refused."""
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
@@ -58,7 +87,7 @@ class TokenVerifier:
             self._forget_all()
             return None
         until, principal = found
-        if now >= until:
+        if now >= until or principal.credential_id in self.revocations.ids:
             del self._verified[token]
             return None
         self._verified.move_to_end(token)
@@ -82,10 +111,13 @@ class TokenVerifier:
             payload = self._payload_of(token, key)
             left_s = _checked_life_s(payload, self._clock.now().timestamp())
             claims = Claims.of_payload(header["typ"], payload)
+            if claims.credential_id in self.revocations.ids:
+                raise ValueError("its credential is revoked")
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
-            raise _refused() from error
-        principal = _principal(claims, token)
-        self._remember(token, self._monotonic() + left_s, principal)
+            raise TokenRefused(why=_why(error)) from error
+        expires_at = self._monotonic() + left_s
+        principal = _principal(claims, token, expires_at)
+        self._remember(token, expires_at + LEEWAY_S, principal)
         return principal
 
     def _payload_of(self, token: str, key: VerificationKey) -> Mapping[str, Any]:
@@ -132,10 +164,10 @@ def _checked_life_s(payload: Mapping[str, Any], now: float) -> float:
         raise ValueError("not valid yet")
     if expires <= now - LEEWAY_S:
         raise ValueError("expired")
-    return expires + LEEWAY_S - now
+    return expires - now
 
 
-def _principal(claims: Claims, token: str) -> Principal:
+def _principal(claims: Claims, token: str, expires_at: float) -> Principal:
     return Principal(
         kind=claims.kind,
         subject=claims.subject,
@@ -146,8 +178,10 @@ def _principal(claims: Claims, token: str) -> Principal:
         currency_code=claims.currency_code,
         credential_id=claims.credential_id,
         token=token,
+        expires_at=expires_at,
     )
 
 
-def _refused() -> ServiceError:
-    return platform_error(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "the token is not valid here")
+def _why(error: Exception) -> str:
+    # Texts of libraries may quote the token; ours do not.
+    return str(error) if type(error) is ValueError else type(error).__name__

@@ -1,19 +1,22 @@
-"""Links of the server chain: who is calling, and whether the contract lets them."""
+"""Links of the server chain: who is calling, whether the contract lets them, and for how long."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 import grpc
 import structlog
 
 from trunkline import headers
-from trunkline.call import Principal
+from trunkline.auth.verifier import LEEWAY_S, TokenRefused
+from trunkline.call import InboundCall, Principal
 from trunkline.errors import ServiceError, platform_error
-from trunkline.interceptors.chain import Gate
-from trunkline.interceptors.host import Host, ServerGate, Verifier
-from trunkline.interceptors.server_call import ServerCall
+from trunkline.interceptors.chain import Gate, Proceed
+from trunkline.interceptors.host import Host, ServerGate, ServerPolicy, Verifier
+from trunkline.interceptors.server_call import ServerCall, TimeLimit
 from trunkline.method import EXEMPT_SERVICES, Access, Method
 from trunkline.policies.access import may_call
 
@@ -40,7 +43,7 @@ def authentication(method: Method, host: Host) -> ServerGate | None:
                 return _identify(call, sender, token, verifier)
             _sent_by_caller(call, sender)
         elif method.access is not Access.PUBLIC:
-            raise platform_error(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_MISSING", "the call needs a token")
+            raise TokenRefused(reason="TOKEN_MISSING", why="no token")
         elif headers.CALLER in call.metadata or headers.TENANT in call.metadata:
             raise _metadata_refused()
         return None
@@ -81,7 +84,7 @@ async def _identify(call: ServerCall, sender: Principal | None, token: str, veri
 def _bearer(header: str | bytes) -> str:
     scheme, _, token = str(header).partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise platform_error(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "the token is not valid")
+        raise TokenRefused(why="no bearer token")
     return token
 
 
@@ -111,3 +114,55 @@ def authorization(method: Method, _: Host) -> ServerGate | None:
             )
 
     return Gate(check)
+
+
+def lapse(method: Method, host: Host) -> ServerPolicy | None:
+    """Ends a stream when a token that it was begun with is over: it expires, or its credential is revoked.
+
+    A unary call that was let in is finished: it lasts at most its deadline, and costs nothing here.
+    """
+    verifier, monotonic = host.verifier, host.clock.monotonic
+    streams = method.client_streaming or method.server_streaming
+    if verifier is None or not streams or method.service in EXEMPT_SERVICES:
+        return None
+    revocations = getattr(verifier, "revocations", None)
+
+    async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
+        inbound = call.inbound
+        bearers = [one for one in (inbound.sender, inbound.caller) if one is not None]
+        if not bearers:
+            return await proceed(call)
+        limit = call.lapse = TimeLimit(_left_s(inbound, bearers, monotonic()))
+        watched = {bearer.credential_id for bearer in bearers}
+        end_watch = revocations.watch(watched, limit.expire) if revocations is not None else _nothing
+        try:
+            answer = await proceed(call)
+        except asyncio.CancelledError:
+            if limit.end():
+                raise _lapsed() from None
+            raise
+        finally:
+            end_watch()
+            lapsed = limit.end()
+        if lapsed:
+            raise _lapsed()
+        return answer
+
+    return policy
+
+
+def _left_s(inbound: InboundCall, bearers: Iterable[Principal], now: float) -> float | None:
+    """Seconds until a token is over; None where the call's deadline comes first, and no timer is needed."""
+    # One that is let in on the leeway alone, because clocks differ, has the rest of the leeway.
+    ends = min(one.expires_at if one.expires_at > now else one.expires_at + LEEWAY_S for one in bearers)
+    if inbound.deadline is not None and inbound.deadline <= ends:
+        return None
+    return max(0.0, ends - now) if math.isfinite(ends) else None
+
+
+def _lapsed() -> ServiceError:
+    return TokenRefused(why="the token is over while its stream is open")
+
+
+def _nothing() -> None:
+    """Ends no watch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -22,6 +23,7 @@ class ServerCall:
         "error",
         "handler",
         "inbound",
+        "lapse",
         "limit",
         "metadata",
         "method",
@@ -58,6 +60,8 @@ class ServerCall:
         """What the call ended with, if not OK; for telemetry."""
         self.limit: TimeLimit | None = None
         """Ends it, where the server grants less time than the caller."""
+        self.lapse: TimeLimit | None = None
+        """Ends a stream whose token is over."""
         self.opening: asyncio.Future[None] | None = None
         """Sends the initial metadata, before there is anything to send after them."""
         self.replied = False
@@ -76,25 +80,31 @@ class ServerCall:
 
 
 class TimeLimit:
-    """Cancels the current task after some seconds. It is told apart from every other cancellation by `end`."""
+    """Cancels the current task after some seconds, or when told. `end` tells it apart from other cancellations."""
 
-    __slots__ = ("_expired", "_task", "_timer")
+    __slots__ = ("_ended", "_expired", "_task", "_timer")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float | None) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._expired = False
-        self._timer = task.get_loop().call_later(seconds, self._expire)
+        self._ended: bool | None = None
+        self._timer = task.get_loop().call_later(seconds, self.expire) if seconds is not None else None
 
     def end(self) -> bool:
-        """Ends it; whether the time was over, and nobody else has cancelled the task."""
-        self._timer.cancel()
-        return self._expired and self._task.uncancel() == 0
+        """Ends it; whether the time was over, and nobody else has cancelled the task. The same when asked again."""
+        if self._ended is None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._ended = self._expired and self._task.uncancel() == 0
+        return self._ended
 
-    def _expire(self) -> None:
-        self._expired = True
-        self._task.cancel()
+    def expire(self) -> None:
+        """Cancels the task now, once; nothing, where it has ended."""
+        if not self._expired and self._ended is None:
+            self._expired = True
+            self._task.cancel()
 
 
 class HandlerContext:
@@ -117,9 +127,14 @@ class HandlerContext:
     async def write(self, message: Message) -> None:
         """Sends one message of a streaming reply."""
         self.raise_if_aborted()
-        await self._call.opened()
-        self._call.replied = True
-        await self._call.context.write(message.SerializeToString())
+        call = self._call
+        if call.opening is None and not call.replied and (call.lapse is not None or call.limit is not None):
+            # Cancelled in the middle of its first message, gRPC would open the reply a second time, fail, and leave the
+            # call without a status. What is sent apart, in a task of its own, is never cut.
+            call.opening = asyncio.ensure_future(_open(call.context))
+        await call.opened()
+        call.replied = True
+        await call.context.write(message.SerializeToString())
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
         """Ends the call. A handler that catches this ends it all the same: the failure is remembered."""
@@ -137,6 +152,12 @@ class HandlerContext:
         """Raises the failure again, if the servicer asked for one and went on."""
         if self._call.inbound.failure is not None:
             raise self._call.inbound.failure
+
+
+async def _open(context: Any) -> None:
+    # A handler may have sent its own; a call that is dead tells so at the next step.
+    with suppress(grpc.aio.UsageError, grpc.aio.InternalError):
+        await context.send_initial_metadata(())
 
 
 LEFT_S = 0.002

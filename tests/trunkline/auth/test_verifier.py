@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from trunkline.auth.verifier import LEEWAY_S
+from trunkline.auth.verifier import LEEWAY_S, REFUSAL
 from trunkline.errors import ServiceError
 
 from tests.trunkline.auth.identity_system import SERVICE, TERMINAL, USER, segment
@@ -22,7 +22,7 @@ async def _refused(system, token: str) -> ServiceError:
         await system.verifier.verify(token)
     error = caught.value
     assert (error.code, error.reason, error.domain) == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID", "trunk")
-    assert error.message == "the token is not valid here"
+    assert error.message == REFUSAL
     assert not error.metadata
     assert system.verifier.cached(token) is None
     return error

@@ -127,6 +127,7 @@ def test_the_order_of_both_chains():
         "concurrency",
         "authentication",
         "authorization",
+        "lapse",
         "rate_limit",
         "validation",
         "idempotency",
