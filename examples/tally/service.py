@@ -8,7 +8,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from trunkline.node import Node
 from trunkline.process import run
-from trunkline.server import Context, Service
+from trunkline.server import Context
+from trunkline.service import Service
 from trunkline.settings import ServiceSettings
 from trunkline.storage import Transaction, UnitOfWork, new_metadata, platform_tables
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,12 +17,12 @@ from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 
 from trunkline.auth.credential import Credential, FileCredential
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.discovery import Found, find
 from trunkline.interceptors import client_cache, client_policies, client_retry, client_telemetry
 from trunkline.interceptors.client_call import readable
 from trunkline.interceptors.client_chain import ClientChain
 from trunkline.interceptors.client_surface import StreamStream, StreamUnary, UnaryStream, UnaryUnary
 from trunkline.interceptors.peer import Maker, Peer
-from trunkline.interceptors.wire import end, unary_sender
 from trunkline.overrides import effective
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.retry import RetryPolicy
@@ -29,6 +30,7 @@ from trunkline.registry.system import running_target
 from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.settings import PlatformSettings, environment, load
 from trunkline.telemetry.metrics import METRICS
+from trunkline.transport import BALANCING, Sender, Transport
 
 CLIENT_ORDER: tuple[Maker, ...] = (
     client_telemetry.telemetry,  # outermost: sees the final outcome, and names the request for everything below
@@ -52,6 +54,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.ping_timeout_ms", 5_000),  # without it a dead peer is noticed after 60 s
     ("grpc.max_receive_message_length", 4 * 1024 * 1024),
     ("grpc.primary_user_agent", "trunkline"),
+    ("grpc.service_config_disable_resolution", 1),  # a TXT record must not change how calls behave
+    ("grpc.service_config", json.dumps(BALANCING)),
 )
 """Channel options, the same for every peer."""
 
@@ -63,9 +67,14 @@ _credentials: dict[Path, FileCredential] = {}
 class _Shared:
     """One channel per target, credential and event loop, held by several users; the last one closes it."""
 
-    channel: grpc.aio.Channel
+    found: Found
     chain: ClientChain
     users: int = 0
+
+    @property
+    def transport(self) -> Transport:
+        """The way to the target."""
+        return self.found.transport
 
 
 class PeerChannel(grpc.aio.Channel):
@@ -89,45 +98,41 @@ class PeerChannel(grpc.aio.Channel):
     async def close(self, grace: float | None = None) -> None:
         """Lets go. The channel is closed when its last user lets go."""
         if self._release():
-            await end(self._shared.chain.running, grace)
-            await self._shared.channel.close(grace)
+            await self._shared.found.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """State of the connection."""
-        return self._shared.channel.get_state(try_to_connect)
+        return self._shared.transport.state(try_to_connect)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """Returns when the state is another."""
-        await self._shared.channel.wait_for_state_change(last_observed_state)
+        await self._shared.transport.state_change(last_observed_state)
 
     async def channel_ready(self) -> None:
         """Returns when the channel is connected."""
-        await self._shared.channel.channel_ready()
+        while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            await self._shared.transport.state_change(state)
 
     def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> UnaryUnary:
         """As grpc.aio.Channel, with the chain."""
-        chain, made = self._shared.chain, self._shared.channel.unary_unary
-        return UnaryUnary(chain, method, unary_sender(_made(made, method, *args, **kwargs), chain.running))
+        return UnaryUnary(self._shared.chain, method, self._sender("unary_unary", method, *args, **kwargs))
 
     def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> UnaryStream:
         """As grpc.aio.Channel, with the chain."""
-        made = self._shared.channel.unary_stream
-        return UnaryStream(self._shared.chain, method, _made(made, method, *args, **kwargs))
+        return UnaryStream(self._shared.chain, method, self._sender("unary_stream", method, *args, **kwargs))
 
     def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> StreamUnary:
         """As grpc.aio.Channel, with the chain."""
-        made = self._shared.channel.stream_unary
-        return StreamUnary(self._shared.chain, method, _made(made, method, *args, **kwargs))
+        return StreamUnary(self._shared.chain, method, self._sender("stream_unary", method, *args, **kwargs))
 
     def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> StreamStream:
         """As grpc.aio.Channel, with the chain."""
-        made = self._shared.channel.stream_stream
-        return StreamStream(self._shared.chain, method, _made(made, method, *args, **kwargs))
+        return StreamStream(self._shared.chain, method, self._sender("stream_stream", method, *args, **kwargs))
 
-
-def _made(make: Callable[..., Any], method: str, *args: Any, response_deserializer: Any = None, **more: Any) -> Any:
-    """Grpc's own callable, which tells of answers that it cannot read; generated stubs name the deserializer."""
-    return make(method, *args, response_deserializer=readable(response_deserializer), **more)
+    def _sender(self, shape: str, method: str, *args: Any, **kwargs: Any) -> Sender:
+        # Generated stubs name the deserializer; it shall tell of answers that cannot be read.
+        kwargs["response_deserializer"] = readable(kwargs.get("response_deserializer"))
+        return self._shared.transport.sender(shape, method, *args, **kwargs)
 
 
 M = TypeVar("M", bound=Message)
@@ -238,11 +243,15 @@ def _open(
     )
     METRICS.watch_budget(name, peer.budget)
     adjust = partial(effective, overrides=settings.calls, target=name) if settings.calls else None
-    channel = grpc.aio.insecure_channel(target, options=OPTIONS)
-    peer.connectivity = lambda: channel.get_state().name
+    found = find(name, target, settings, OPTIONS)
+    transport = found.transport
+    if found.instances is not None and not found.instances.known.is_set():
+        peer.unknown = found.instances.known
+    peer.instances = lambda: transport.instances
+    peer.connectivity = lambda: transport.state().name
     # While a breaker lets no call through, nobody else would ask gRPC to connect again.
-    peer.reconnect = lambda: channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
-    return _Shared(channel, ClientChain(peer, order, adjust))
+    peer.reconnect = lambda: transport.state(try_to_connect=True) is grpc.ChannelConnectivity.READY
+    return _Shared(found, ClientChain(peer, order, adjust))
 
 
 @cache
@@ -258,7 +267,7 @@ def find_target(name: str, settings: PlatformSettings) -> str:
         UnknownTarget: nothing says where it is.
     """
     try:
-        return target_of(name, environment())
+        return target_of(name, environment(), registry=bool(settings.registry_url))
     except UnknownTarget as error:
         if settings.profile != "development":
             raise

@@ -34,6 +34,13 @@ class Health:
         self._dependencies = dependencies
         self._draining = False
         self._last: dict[str, bool] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called when it begins or ceases to serve."""
+
+    @property
+    def serving(self) -> bool:
+        """Whether calls may be sent here now."""
+        return self._last.get("", False) and not self._draining
 
     def register(self, server: Any) -> None:
         """Adds the health service to a server."""
@@ -74,6 +81,7 @@ class Health:
             _log.info("health changed", name=name or "(all)", serving=alive)
         self._last[name] = alive
         await self._servicer.set(name, _Status.SERVING if alive else _Status.NOT_SERVING)
+        self.changed()
 
 
 class _Servicer(health.aio.HealthServicer):

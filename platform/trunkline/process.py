@@ -14,13 +14,15 @@ from trunkline.client import find_target
 from trunkline.method import ContractError
 from trunkline.node import Node
 from trunkline.registry.targets import UnknownTarget, target_of
-from trunkline.server import BackgroundFailed, PortInUse, Service, serve
+from trunkline.server import BackgroundFailed, PortInUse, serve
+from trunkline.service import Service
 from trunkline.settings import PlatformSettings, ServiceSettings, describe, environment, read, refuse
 from trunkline.storage import DatabaseRefused
 from trunkline.telemetry.endpoint import MetricsPortInUse, serve_metrics
 from trunkline.telemetry.logs import configure_logs
 from trunkline.telemetry.metrics import METRICS
 from trunkline.telemetry.traces import TRACES, configure_traces
+from trunkline.tls import TlsRefused
 from trunkline.worker_link import WorkerLink
 from trunkline.workers import run_workers
 
@@ -58,7 +60,7 @@ def run(
     _log.info("starting", **describe(platform, settings))
     try:
         asyncio.run(_run(node, build, link))
-    except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused) as error:
+    except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused, TlsRefused) as error:
         refuse([str(error)])
     except OSError as error:
         refuse([f"{error.filename or platform.var_dir}: {error.strerror or error}"])

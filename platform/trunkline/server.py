@@ -23,9 +23,12 @@ from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.server_chain import ServerChain
 from trunkline.method import ContractError, methods_of
 from trunkline.overrides import check, effective
+from trunkline.registration import leases_of
+from trunkline.registry.lease import Leases
 from trunkline.service import Background, Service, dependencies, gates, names_of, services_of
 from trunkline.servicers import contract_of, register
 from trunkline.settings import PlatformSettings
+from trunkline.tls import TlsSource, server_credentials
 
 __all__ = ["OPTIONS", "SERVER_ORDER", "BackgroundFailed", "Context", "PortInUse", "Server", "Service", "serve"]
 
@@ -104,6 +107,7 @@ class Server:
         self._patience = Patience()
         self._drain_lock = asyncio.Lock()
         self._closed = False
+        self._leases: Leases | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -135,14 +139,15 @@ class Server:
         if self._settings.profile == "development":
             reflection.enable([*names, *self.health.service_names], chain)
         self._server = grpc.aio.server(handlers=[chain], options=list(self._options.items()))
-        address = f"{self._settings.listen_host}:{self._wanted_port}"
-        try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError:
-            raise PortInUse(f"{address} is in use by another process") from None
+        self.port = self._bound()
         await self.health.check()
         await self._server.start()
         work = [one for service in self._services for one in service.background]
+        contracts = {service.name: names_of(service) for service in self._services}
+        self._leases = leases_of(contracts, self.port, self._settings, lambda: self.health.serving, self._clock)
+        if self._leases is not None:
+            self.health.changed = self._leases.look
+            work.append(self._leases.run)
         self._tasks = [asyncio.create_task(_run(one, self._stop)) for one in (self.health.run, *work)]
         for task in self._tasks:
             task.add_done_callback(self._background_ended)
@@ -154,13 +159,23 @@ class Server:
             self._patience.lose()
         self.ended.set()
 
+    def _bound(self) -> int:
+        address, files = f"{self._settings.listen_host}:{self._wanted_port}", self._settings.tls_files()
+        try:
+            if files is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, server_credentials(TlsSource(files)))
+        except RuntimeError:
+            raise PortInUse(f"{address} is in use by another process") from None
+
     async def drain(self) -> None:
         """NOT_SERVING, off every list, a wait for callers to notice; running calls finish; all is closed."""
         async with self._drain_lock:
             if self._closed:
                 return
             await self.health.drain()
-            await leave(hook for service in self._services for hook in service.on_drain)
+            lists = [hook for service in self._services for hook in service.on_drain]
+            await leave([*lists, self._leases.drain] if self._leases is not None else lists)
             await self._patience.pause(self._settings.drain_wait_s)
             self.health.end_watches()
             await self._patience.calls_end(self._server, self._settings.drain_s)
@@ -178,6 +193,8 @@ class Server:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         async with AsyncExitStack() as stack:
+            if self._leases is not None:
+                stack.push_async_callback(self._leases.close)
             for service in reversed(self._services):
                 for close in reversed(service.close):
                     stack.push_async_callback(close)

@@ -9,18 +9,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
-from pydantic import Field, PlainValidator, ValidationError, field_validator
+from pydantic import Field, PlainValidator, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
+from trunkline.tls import TlsFiles
 
 Profile = Literal["development", "test", "production"]
 _SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
-UNTOLD = frozenset({"REDIS_URL"})
+UNTOLD = frozenset({"REDIS_URL", "TRUNKLINE_REGISTRY_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 """What an address of Redis starts with."""
@@ -65,6 +66,20 @@ class PlatformSettings(BaseSettings):
     """File (mode 0600) with this process's own credential; without it calls of its own fail."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
     """Redis that carries the events. Needed by every service that publishes or consumes."""
+    registry_url: str = ""
+    """Redis in which servers register, and callers find those for which nothing else says where they are; unset: none.
+    """
+    registry_lease_s: float = Field(default=6.0, ge=1, le=300)
+    """Seconds after its last sign of life that a server is believed to live."""
+    advertise_host: str = ""
+    """Address at which others reach this server, for the registry; unset: listen_host."""
+    tls_cert_file: Path | None = None
+    """Certificate chain of this process in PEM, for both ends; its alternative names hold the service's name. With the
+    next two: all traffic is mutual TLS."""
+    tls_key_file: Path | None = None
+    """Private key of that certificate (mode 0600)."""
+    tls_ca_file: Path | None = None
+    """Authorities that both ends trust."""
     token_issuer: str = "trunkline"  # noqa: S105 - a name, no secret
     """`iss` and `aud` of this system's tokens."""
     drain_wait_s: float = Field(default=0.5, ge=0, le=60)
@@ -114,12 +129,31 @@ class PlatformSettings(BaseSettings):
     otlp_endpoint: str = ""
     """Collector that takes traces (OTLP over gRPC), such as http://127.0.0.1:4317; empty: nothing is traced."""
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "registry_url")
     @classmethod
     def _known_scheme(cls, url: str) -> str:
         if url and not url.startswith(REDIS_SCHEMES):
             raise ValueError(f"it starts with none of {', '.join(REDIS_SCHEMES)}")
         return url
+
+    @model_validator(mode="after")
+    def _all_of_tls(self) -> Self:
+        given = [self.tls_cert_file, self.tls_key_file, self.tls_ca_file]
+        if any(given) and not all(given):
+            raise ValueError("TRUNKLINE_TLS_CERT_FILE, _KEY_FILE and _CA_FILE are given together, or none of them")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.registry_url and not self.advertise_host and self.listen_host in ("0.0.0.0", "::", "[::]"):  # noqa: S104
+            raise ValueError("TRUNKLINE_ADVERTISE_HOST is not set: nobody reaches this server at any address it has")
+        return self
+
+    def tls_files(self) -> TlsFiles | None:
+        """Where the certificates are; None: plaintext."""
+        if self.tls_cert_file is None or self.tls_key_file is None or self.tls_ca_file is None:
+            return None
+        return TlsFiles(self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
 
     def breaker_settings(self) -> BreakerSettings:
         """The preset, with what is overridden."""

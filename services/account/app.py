@@ -6,7 +6,7 @@ from trunkline.auth.keys import PublicKeys
 from trunkline.auth.verifier import TokenVerifier
 from trunkline.node import Node, Storage
 from trunkline.policies.rate import RateLimit
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.account.domain.grant import ROOT_ID
 from services.account.handlers.account_service import AccountServicer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.cart.handlers.cart_service import CartServicer
 from services.cart.handlers.transaction_service import TransactionServicer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.item.handlers.category_service import CategoryServicer
 from services.item.handlers.item_service import ItemServicer

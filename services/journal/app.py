@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.journal.consumers.handlers import HANDLERS
 from services.journal.handlers.journal_service import JournalServicer

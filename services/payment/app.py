@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.payment.handlers.payment_method_service import PaymentMethodServicer
 from services.payment.settings import PaymentSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.store.handlers.settings_service import SettingsServicer
 from services.store.handlers.staff_service import StaffServicer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 
 from services.terminal.handlers.terminal_service import TerminalServicer
 from services.terminal.peers.cart import CartPeer

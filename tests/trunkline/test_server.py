@@ -129,7 +129,8 @@ async def test_a_drain_leaves_the_lists_first(monkeypatch):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{on.server.port}") as channel:
             health: Any = health_pb2_grpc.HealthStub(channel)
             seen.append((await health.Check(health_pb2.HealthCheckRequest())).status)
-        seen.append(bool(await send(on.ping, "Ping")))
+            # Our own client waits for a successor by now.
+            seen.append(bool(await send(pb_grpc.PingServiceStub(channel), "Ping")))
 
     settings = BENCH_SETTINGS.model_copy(update={"drain_s": 0.1})
     async with asyncio.timeout(5), bench(service={"on_drain": [hangs, fails, leave]}, settings=settings) as on:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,6 @@ from trunkline.interceptors.chain import Proceed, compose
 from trunkline.interceptors.client_call import UNREADABLE, ClientCall, StreamReply, UnaryReply, error_of, unreadable
 from trunkline.interceptors.peer import Maker, Peer
 from trunkline.interceptors.unary_call import Beginnings
-from trunkline.interceptors.wire import UnaryAttempt
 from trunkline.method import Method, method_of
 
 
@@ -31,8 +31,6 @@ class ClientChain:
         """
         self.peer = peer
         """What is known of the target."""
-        self.running: set[UnaryAttempt] = set()
-        """Attempts of unary calls that are under way."""
         self.beginnings = Beginnings()
         """Calls that were made in this turn of the loop."""
         self._makers = makers
@@ -61,32 +59,66 @@ class ClientChain:
         return found
 
     async def _send(self, call: ClientCall) -> Any:
-        timeout_s = call.deadline - self.peer.clock.monotonic()
+        peer = self.peer
+        if peer.unknown is not None:
+            await self._known(call, peer.unknown)
         try:
-            call.wire = call.send(
-                call.request,
-                timeout=max(0.0, timeout_s),
-                metadata=(*call.metadata, *call.attempt_metadata),
-                **(call.options or {}),
-            )
+            call.wire = self._begin(call, (*call.metadata, *call.attempt_metadata))
             answer = await call.wire
         except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
+            if not self._goes(error):
+                raise error_of(error) from None
+            answer = await self._again(call)
         except grpc.aio.UsageError as error:
             raise _closed() from error
         if answer is UNREADABLE:
             raise unreadable()
         return answer
 
-    async def _send_stream(self, call: ClientCall) -> Any:
-        timeout_s = call.deadline - self.peer.clock.monotonic()
+    async def _again(self, call: ClientCall) -> Any:
+        # Nothing was sent: this is the same attempt.
         try:
-            wire = call.wire = call.send(
-                call.request,
-                timeout=max(0.0, timeout_s),
-                metadata=grpc.aio.Metadata(*call.metadata, *call.attempt_metadata),
-                **(call.options or {}),
-            )
+            call.wire = self._begin(call, (*call.metadata, *call.attempt_metadata))
+            return await call.wire
+        except grpc.aio.AioRpcError as error:
+            raise error_of(error) from None
+
+    def _begin(self, call: ClientCall, metadata: Any) -> Any:
+        timeout_s, options = max(0.0, call.deadline - self.peer.clock.monotonic()), call.options or {}
+        if self.peer.returning and options.get("wait_for_ready") is None:
+            options = {**options, "wait_for_ready": True}
+        return call.send(call.request, timeout=timeout_s, metadata=metadata, **options)
+
+    def _goes(self, error: grpc.aio.AioRpcError) -> bool:
+        """Whether it failed because all servers of the target have said that they do not serve, as they do to drain.
+
+        Another is then waited for inside the deadline, for as long as a successor may take: with one instance, a
+        restart is a wait and no failure.
+        """
+        if self.peer.returning or error.code() is not grpc.StatusCode.UNAVAILABLE or error.trailing_metadata():
+            return False
+        if _UNHEALTHY not in (error.details() or ""):
+            return False
+        self.peer.returns_until = self.peer.clock.monotonic() + RETURNS_S
+        return True
+
+    async def _known(self, call: ClientCall, known: asyncio.Event) -> None:
+        """Waits inside the call's deadline until an address of the target is known."""
+        try:
+            async with asyncio.timeout(call.deadline - self.peer.clock.monotonic()):
+                await known.wait()
+        except TimeoutError:
+            raise platform_error(
+                grpc.StatusCode.UNAVAILABLE, "PEER_UNREACHABLE", "no instance of the target is registered"
+            ) from None
+        self.peer.unknown = None
+
+    async def _send_stream(self, call: ClientCall) -> Any:
+        if self.peer.unknown is not None:
+            await self._known(call, self.peer.unknown)
+        metadata = grpc.aio.Metadata(*call.metadata, *call.attempt_metadata)
+        try:
+            wire = call.wire = self._begin(call, metadata)
         except grpc.aio.UsageError as error:
             raise _closed() from error
         if call.method.server_streaming:
@@ -95,6 +127,12 @@ class ClientChain:
                 await reply.start()
             return reply
         return UnaryReply(wire)
+
+
+RETURNS_S = 20.0
+"""Seconds after its servers have left that a successor is waited for: longer than a drain and a start."""
+_UNHEALTHY = "backend unhealthy"
+"""What grpc core says where every connected server is NOT_SERVING (health_check_client.cc; grpcio is pinned)."""
 
 
 def _closed() -> ServiceError:

@@ -80,10 +80,20 @@ def breaker(method: Method, peer: Peer) -> ClientPolicy:
         failed = error is not None and error.code.name in SERVER_FAULTS
         # A call in such a hurry is refused by every server: that is no fault of this one.
         no_verdict = not complete or (failed and hopeless(began, deadline))
+        if error is None or not failed:
+            guard.report(permit, monotonic(), failed=None if no_verdict else failed)
+            return
         # A server may say UNAVAILABLE without a reason too: nobody was there only where there is no connection.
-        gone = error is not None and error.reason == "PEER_UNREACHABLE" and peer.connectivity() != "READY"
-        lost_since = began if gone else None
-        guard.report(permit, monotonic(), failed=None if no_verdict else failed, lost_since=lost_since)
+        instances, gone = peer.instances(), peer.connectivity() != "READY"
+        lost = error.reason == "PEER_UNREACHABLE" and (gone or instances > 1)
+        guard.instances = instances
+        guard.report(
+            permit,
+            monotonic(),
+            failed=None if no_verdict else failed,
+            lost_since=began if lost else None,
+            unreachable=lost and gone,
+        )
 
     async def policy(call: ClientCall, proceed: Proceed[ClientCall, Any]) -> Any:
         began = monotonic()

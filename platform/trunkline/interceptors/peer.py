@@ -62,10 +62,21 @@ class Peer:
     """State of the connection, as gRPC names it."""
     reconnect: Callable[[], bool] = lambda: False
     """Asks for the connection, where there is none; whether it stands."""
+    instances: Callable[[], int] = lambda: 1
+    """How many servers are known behind the target; 1 where only DNS knows."""
+    unknown: asyncio.Event | None = None
+    """Set once an address of the target is known; None: one was known from the beginning."""
+    returns_until: float = 0.0
+    """Instant (clock.monotonic) until which a server that has left is believed to come back, or another for it."""
     _told: dict[str, ClientMetrics] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _living.append(weakref.ref(self))
+
+    @property
+    def returning(self) -> bool:
+        """Its servers have just said that they serve no more: one that follows them is worth waiting for."""
+        return self.returns_until > 0.0 and self.clock.monotonic() < self.returns_until
 
     def told(self, path: str) -> ClientMetrics:
         """Where what happens to calls of a method is counted."""

@@ -32,13 +32,13 @@ _log = structlog.get_logger("trunkline.server")
 def telemetry(method: Method, host: Host) -> ServerPolicy:
     """Makes the call the current one; counts and traces it, and tells of its outcome in one line."""
     # What went well is told at debug only, unless it is asked for: a line a call costs a tenth of it.
-    debug = _log.is_enabled_for(logging.DEBUG) and method.service not in EXEMPT_SERVICES
-    verbose = method.audit or debug or host.log_messages == "always"
+    exempt = method.service in EXEMPT_SERVICES  # every client watches the health of every server: nothing to tell
+    verbose = method.audit or host.log_messages == "always" or _log.is_enabled_for(logging.DEBUG)
     told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         inbound = call.inbound
-        call.trace = _name(inbound, call.metadata, tracer)
+        call.trace = None if exempt else _name(inbound, call.metadata, tracer)
         became_current(inbound)
         told.started()
         host.running += 1
@@ -56,7 +56,7 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
             seconds = timer() - started
             host.running -= 1
             told.ended(code, seconds)
-            if verbose or code != "OK":
+            if (verbose or code != "OK") and not exempt:
                 _tell(call, host, code, seconds, answer)
             if call.trace is not None:
                 # After the line, which has the id of the trace while the trace lasts.

@@ -32,12 +32,20 @@ class UnarySender:
         self._deserialize = callable_._response_deserializer
         self._running = running
 
-    def __call__(self, request: Any, *, timeout: float, metadata: tuple[Any, ...], **options: Any) -> Any:
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float,
+        metadata: tuple[Any, ...],
+        wait_for_ready: bool | None = None,
+        **options: Any,
+    ) -> Any:
         """An attempt, to be awaited once; with options (credentials, compression) it is grpc's own."""
         if options:
-            return self._public(request, timeout=timeout, metadata=metadata, **options)
+            return self._public(request, timeout=timeout, metadata=metadata, wait_for_ready=wait_for_ready, **options)
         deadline = time.time() + timeout
-        call = self._call(self._method, deadline, None, None, self._handle)
+        call = self._call(self._method, deadline, None, wait_for_ready, self._handle)
         raw = request if self._serialize is None else self._serialize(request)
         return UnaryAttempt(call, raw, metadata, self._deserialize, self._running)
 

@@ -27,9 +27,9 @@ class BreakerSettings:
     """When a breaker opens, and how it closes again."""
 
     consecutive_failures: int = 5
-    """Failures in a row that open it."""
+    """Failures in a row that open it, for each server behind the target."""
     failure_ratio: float = 0.5
-    """Share of failures in the window that opens it."""
+    """Share of failures in the window that opens it; with n > 1 servers behind a target at least n / (n + 1)."""
     minimum_calls: int = 20
     """Calls in the window below which the share says nothing."""
     window_s: float = 10.0
@@ -97,6 +97,8 @@ class Breaker:
     """Whether calls pass, as of the last call."""
     generation: int = 0
     """How often the state has changed."""
+    instances: int = 1
+    """Servers behind the target: one ill among them is balanced around, and does not make the target ill."""
     unreachable: bool = field(default=False, init=False)
     """It opened because nobody was there: a connection that stands again is reason enough for a probe."""
     _lost_at: float = field(default=-math.inf, init=False)
@@ -132,20 +134,29 @@ class Breaker:
         self._probes[self._probe_no] = now + self.settings.probe_lease_s
         return Permit(self.generation, self._probe_no)
 
-    def report(self, permit: Permit, now: float, *, failed: bool | None, lost_since: float | None = None) -> None:
+    def report(
+        self,
+        permit: Permit,
+        now: float,
+        *,
+        failed: bool | None,
+        lost_since: float | None = None,
+        unreachable: bool = False,
+    ) -> None:
         """Gives a permit back.
 
         Args:
             permit: as it was given.
             now: when the call ended.
             failed: None: it ended without a verdict (it was cancelled).
-            lost_since: where it failed because nobody was there, when it began. Calls that are under way when a
+            lost_since: where it failed with its connection, when it began. Calls that are under way when a
                 connection is lost fail together: they are one failure.
+            unreachable: no connection stands.
         """
         if permit.generation != self.generation:
             return
         if permit.probe:
-            self._probed(permit, now, failed, lost_since is not None)
+            self._probed(permit, now, failed, unreachable)
         elif failed is False:
             self._calls.add(now)
             self._consecutive = 0
@@ -153,7 +164,7 @@ class Breaker:
             self._failed(now, False)
         elif failed and lost_since is not None and lost_since >= self._lost_at:
             self._lost_at = now
-            self._failed(now, True)
+            self._failed(now, unreachable)
 
     def snapshot(self, now: float) -> BreakerSnapshot:
         """How it stands; asking changes nothing."""
@@ -187,10 +198,14 @@ class Breaker:
         self._calls.add(now)
         self._failures.add(now)
         calls = self._calls.at_least(now)
-        share = self.settings.failure_ratio * calls - _ROUNDING
+        share = self._ratio() * calls - _ROUNDING
         too_many = calls >= self.settings.minimum_calls and self._failures.at_least(now) >= share
-        if too_many or self._consecutive >= self.settings.consecutive_failures:
+        if too_many or self._consecutive >= self.settings.consecutive_failures * self.instances:
             self._open(now, unreachable)
+
+    def _ratio(self) -> float:
+        # Of n servers that are called in turn, one that only fails makes a share of 1/n, and of the repeats none.
+        return max(self.settings.failure_ratio, self.instances / (self.instances + 1) if self.instances > 1 else 0.0)
 
     def _open(self, now: float, unreachable: bool) -> None:
         self.unreachable = unreachable

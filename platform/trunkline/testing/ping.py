@@ -20,7 +20,8 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
 from trunkline.interceptors.host import Maker as ServerMaker
 from trunkline.interceptors.peer import Maker as ClientMaker
-from trunkline.server import SERVER_ORDER, Server, Service
+from trunkline.server import SERVER_ORDER, Server
+from trunkline.service import Service
 from trunkline.settings import PlatformSettings
 from trunkline.testing.faults import FaultPlan
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trunkline.node import Node
 from trunkline.process import run
-from trunkline.server import Service
+from trunkline.service import Service
 from trunkline.settings import ServiceSettings, refuse
 from trunkline.testing.ping import PingServicer, Reached
 

@@ -1,6 +1,7 @@
 """A server as a process of its own, `python -m tests.faults.calls.faulty`: three services on FAULTY_PORT.
 
-SIGUSR1 makes it ten times slower, SIGUSR2 as fast as before; what it does stands in its journal and its database.
+SIGUSR1 makes it ten times slower, SIGHUP makes its pings fail, SIGUSR2 all as before; what it does stands in its
+journal and its database.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline import server
 from trunkline.client import connect
 from trunkline.clock import SystemClock
-from trunkline.server import SERVER_ORDER, Server, Service
+from trunkline.server import SERVER_ORDER, Server
+from trunkline.service import Service
 from trunkline.settings import PlatformSettings, ServiceSettings, load
 from trunkline.storage import Database, UnitOfWork
 from trunkline.telemetry.logs import configure_logs
@@ -94,12 +96,13 @@ def _server(
 def _obey_signals(world: World, served: Server) -> None:
     loop = asyncio.get_running_loop()
 
-    def becomes(what: str, slower: int) -> None:
-        world.slower = slower
+    def becomes(what: str, slower: int, failing: bool = False) -> None:
+        world.slower, world.failing = slower, failing
         world.journal.note(what)
 
     loop.add_signal_handler(signal.SIGTERM, served.ended.set)
     loop.add_signal_handler(signal.SIGUSR1, becomes, "ill", ILL)
+    loop.add_signal_handler(signal.SIGHUP, becomes, "failing", 1, True)
     loop.add_signal_handler(signal.SIGUSR2, becomes, "well", 1)
 
 

@@ -81,13 +81,18 @@ class GoingAway:
         self._connections = connections
         self._server: Any = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+        self._ended = False
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, LOOPBACK, 0)
+        self._server = await asyncio.start_server(self._accept, LOOPBACK, 0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self._ended = True
+        for writer in self._writers:
+            writer.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -97,10 +102,14 @@ class GoingAway:
         """Its address."""
         return f"{LOOPBACK}:{self._server.sockets[0].getsockname()[1]}"
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        if self._ended:  # taken in the last moment
+            writer.close()
+            return
+        self._tasks.add(asyncio.get_running_loop().create_task(self._serve(reader, writer)))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         with closing(writer), suppress(asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             await reader.readexactly(len(PREFACE))
             writer.write(frame(SETTINGS, 0, 0, b""))

@@ -15,6 +15,7 @@ from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline import headers
 from trunkline.call import current_call
+from trunkline.errors import ServiceError
 from trunkline.interceptors.chain import Gate
 from trunkline.interceptors.host import Host, ServerGate
 from trunkline.interceptors.server_call import ServerCall
@@ -49,6 +50,8 @@ class World:
     """How many pings are worked on at once; None: all."""
     slower: int = 1
     """How often everybody waits as long as asked for."""
+    failing: bool = False
+    """Whether every Ping fails with UNAVAILABLE."""
     reached: Reached = field(default_factory=Reached)
     """Counts attempts."""
 
@@ -87,6 +90,8 @@ class World:
         asked = pb.Behaviour()
         asked.CopyFrom(behaviour)
         asked.sleep_ms *= self.slower
+        if self.failing:
+            raise ServiceError(grpc.StatusCode.UNAVAILABLE, "AS_ASKED", "this server is ill")
         async with self.slots or nullcontext():
             attempt = await behave(self.reached, asked)
         number, _, pushback = str(_metadata(context).get(PUSHBACK, "")).partition("=")

@@ -19,7 +19,7 @@ from trunkline.server import OPTIONS as SERVER_OPTIONS
 from trunkline.testing.fault_modes import Refuse
 from trunkline.testing.fault_proxy import LOOPBACK, FaultProxy
 
-from tests.faults.calls.calling import SOON_S, Caller, calling, failure, repeated
+from tests.faults.calls.calling import HEAL_S, SOON_S, Caller, calling, failure, repeated
 from tests.faults.calls.instance import Instance
 from tests.faults.calls.servicers import KEY
 from tests.shop.waiting import until
@@ -36,20 +36,21 @@ POLL_S = 0.1
 
 
 def both(*instances: Instance) -> str:
-    """One target with the addresses of all; the first is tried first."""
+    """One target with the addresses of all, called in turn."""
     return "ipv4:" + ",".join(one.target for one in instances)
 
 
 @asynccontextmanager
-async def calling_first(first: Instance, other: Instance, key: str, **settings: Any) -> AsyncIterator[Caller]:
-    """A caller of both, connected to the first: gRPC takes the other one where the first is slow to answer."""
-    for number in range(10):
-        async with calling(both(first, other), **settings) as caller:
-            await caller.ping(f"{key}-first-{number}")
-            if served(first, f"{key}-first-{number}"):
-                yield caller
-                return
-    raise AssertionError("never connected to the first")
+async def calling_both(one: Instance, other: Instance, key: str, **settings: Any) -> AsyncIterator[Caller]:
+    """A caller of both, connected to both."""
+    async with calling(both(one, other), **settings) as caller:
+
+        async def connected() -> bool:
+            await caller.ping(f"{key}-begin")
+            return bool(served(one, f"{key}-begin") and served(other, f"{key}-begin"))
+
+        await until(connected, "both are called")
+        yield caller
 
 
 def served(instance: Instance, prefix: str) -> int:
@@ -73,10 +74,13 @@ async def test_a_server_freezes(server: Instance, victim: Instance, key: str, mo
     of the target, and nobody is harmed by its return. (The options are set to two seconds: see the next test.)
     """
     monkeypatch.setattr(client, "OPTIONS", tuple((OPTIONS | QUICK).items()))
-    async with calling_first(victim, server, key) as caller:
-        talk = caller.pings.PingChat(_one_request(key), timeout=45.0, metadata=((KEY, key),))
-        assert (await talk.read()).value == key
-        assert victim.journal.count(key, "began") == 1
+    async with calling_both(victim, server, key) as caller:
+        while True:  # in turn: the second at the latest goes to the victim
+            talk = caller.pings.PingChat(_one_request(key), timeout=45.0, metadata=((KEY, key),))
+            assert (await talk.read()).value == key
+            if victim.journal.count(key, "began"):
+                break
+            talk.cancel()
         victim.send(signal.SIGSTOP)
         frozen = time.monotonic()
         with pytest.raises(ServiceError, match="PEER_UNREACHABLE"):
@@ -136,12 +140,12 @@ async def test_a_server_comes_back_to_an_open_breaker(server: Instance, key: str
 
 
 async def test_one_of_two_is_killed_with_calls_in_flight(server: Instance, victim: Instance, key: str):
-    """B4: kill -9 of the instance in use under 50 calls: the breaker takes them for one failure, and all are answered
-    by the other.
+    """B4: kill -9 of one instance under 50 calls, half of them there: the breaker takes them for one failure, and all
+    are answered by the other.
     """
-    async with calling_first(victim, server, key, retry_budget_ratio=1.0) as caller:
+    async with calling_both(victim, server, key, retry_budget_ratio=1.0) as caller:
         slow = asyncio.gather(*(caller.ping(f"{key}-slow-{number}", sleep_ms=1500) for number in range(50)))
-        await until(lambda: served(victim, f"{key}-slow") == 50, "all have arrived")
+        await until(lambda: served(victim, f"{key}-slow") == served(server, f"{key}-slow") == 25, "all have arrived")
         await asyncio.to_thread(victim.kill)
         await slow
         assert served(server, f"{key}-slow") == 50
@@ -149,31 +153,58 @@ async def test_one_of_two_is_killed_with_calls_in_flight(server: Instance, victi
 
 
 async def test_one_of_two_is_killed(server: Instance, victim: Instance, key: str):
-    """A17: of two addresses the one in use dies by kill -9: all further calls succeed at the other.
-
-    It holds with what gRPC does by itself (pick_first): one address is in use until its connection breaks.
+    """A17: of two addresses one dies by kill -9: all further calls succeed at the other, each at the first attempt, and
+    both are called again once it is back.
     """
-    async with calling_first(victim, server, key) as caller:
+    async with calling_both(victim, server, key) as caller:
         await asyncio.to_thread(victim.kill)
+        await caller.ping(f"{key}-notices")
         for number in range(20):
-            await caller.ping(f"{key}-then-{number}")
+            await caller.once(f"{key}-then-{number}")
         assert served(server, f"{key}-then") == 20
+        await asyncio.to_thread(victim.start)
+
+        async def back() -> bool:
+            await caller.ping(f"{key}-back")
+            return bool(served(victim, f"{key}-back"))
+
+        await until(back, "the one that came back is called")
         await caller.is_well()
 
 
 async def test_one_of_two_only_fails(server: Instance, victim: Instance, key: str):
-    """A17: the breaker is per target and method: where each instance is a target, the bad one is left alone after five
-    failures and the other gets every call; with both behind one target, the method fails and its neighbours do not.
+    """A17: of two instances behind one target one only fails: every call succeeds by its repeat, the bad one is ejected
+    by gRPC and gets none, the breaker stays closed, and once it is well again it is called again.
     """
-    async with calling(victim.target, retry_attempts=1) as bad, calling(server.target) as good:
-        for number in range(10):
-            await failure(bad.ping(f"{key}-bad-{number}", fail_with=repeated(grpc.StatusCode.UNAVAILABLE)))
-            await good.ping(f"{key}-good-{number}")
-        assert (served(victim, f"{key}-bad"), served(server, f"{key}-good")) == (5, 10)
-    async with calling_first(victim, server, key, retry_attempts=1, breaker_open_s=0.5) as caller:
-        for number in range(10):
+    async with calling_both(victim, server, key, retry_budget_ratio=1.0) as caller:
+        victim.send(signal.SIGHUP)
+        await until(lambda: victim.journal.last("failing") is not None, "it fails")
+
+        async def left_alone() -> bool:
+            before = served(victim, key)
+            for _ in range(20):
+                await caller.ping(f"{key}-ill")
+            return served(victim, key) == before
+
+        await until(left_alone, "the bad one is ejected")
+        breaker = caller.channel.peer.breakers["/trunk.testing.v1.PingService/Ping"]
+        assert (breaker.state, breaker.generation) == (BreakerState.CLOSED, 0)
+        victim.send(signal.SIGUSR2)
+
+        async def back() -> bool:
+            await caller.ping(f"{key}-well")
+            return bool(served(victim, f"{key}-well"))
+
+        await until(back, "the one that is well again is called", HEAL_S)
+        await caller.is_well()
+
+
+async def test_both_only_fail(server: Instance, victim: Instance, key: str):
+    """A17: where all instances of a target fail, its breaker opens after five failures for each."""
+    async with calling_both(victim, server, key, retry_attempts=1, breaker_open_s=0.5) as caller:
+        for number in range(20):
             await failure(caller.ping(f"{key}-both-{number}", fail_with=repeated(grpc.StatusCode.UNAVAILABLE)))
-        assert (served(victim, f"{key}-both"), served(server, f"{key}-both")) == (5, 0)
+        assert served(victim, f"{key}-both") + served(server, f"{key}-both") == 10
         await caller.once(f"{key}-once")
         await caller.is_well()
 

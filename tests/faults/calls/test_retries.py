@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
-from trunkline import headers
+from trunkline import client, headers
 from trunkline.policies.budget import RetryBudget
 from trunkline.testing.fault_modes import Half
 from trunkline.testing.fault_proxy import LOOPBACK, FaultProxy
@@ -84,10 +84,12 @@ async def test_a_stranger_repeats_nothing(server: Instance, key: str):
     assert len(server.effects(key)) <= 1
 
 
-async def test_a_server_goes_away_before_it_looks():
+async def test_a_server_goes_away_before_it_looks(monkeypatch: pytest.MonkeyPatch):
     """A7: a call that the server has not looked at (GOAWAY) is repeated by us, and counts; where the contract allows
     one attempt it fails: gRPC's transparent retries are off (ADR 12).
     """
+    # This server knows nothing of health: its first call shall be the one that is looked at.
+    monkeypatch.setattr(client, "OPTIONS", (*client.OPTIONS, ("grpc.inhibit_health_checking", 1)))
     async with GoingAway(1) as going, calling(going.target) as caller:
         await caller.ping("repeated")
         assert going.seen == 2

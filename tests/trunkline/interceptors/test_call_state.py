@@ -16,7 +16,8 @@ from trunkline.client import connect
 from trunkline.errors import ServiceError
 from trunkline.interceptors.peer import living_peers
 from trunkline.policies.latency import ENOUGH, SORTED_EVERY
-from trunkline.server import Server, Service
+from trunkline.server import Server
+from trunkline.service import Service
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.ping import BENCH_SETTINGS, Bench, PingServicer, Reached, bench
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
-from trunkline import client
+from trunkline import transport
 from trunkline.interceptors.wire import UnarySender, unary_sender
 from trunkline.testing.ping import bench
 
@@ -25,10 +27,11 @@ def test_what_has_nothing_private_is_used_as_it_is():
 async def test_both_ways_make_the_same_calls(monkeypatch, quick):
     """A call that fails once and is answered then goes the same way by grpc's own callable."""
     if not quick:
-        monkeypatch.setattr(client, "unary_sender", lambda callable_, _: callable_)
+        monkeypatch.setattr(transport, "unary_sender", lambda callable_, _: callable_)
     async with bench() as on:
         without_waiting(on)
-        sends = isinstance(on.channel.unary_unary("/trunk.testing.v1.PingService/Ping")._send, UnarySender)
+        sender: Any = on.channel.unary_unary("/trunk.testing.v1.PingService/Ping")._send
+        sends = isinstance(sender._send, UnarySender)
         assert sends is quick
         request = pb.PingRequest(value="v", behaviour=failing(14))
         answer = await on.ping.Ping(request, metadata=(("x-own", "1"),))

@@ -209,7 +209,7 @@ def lost(breaker: Breaker, began: float, now: float) -> None:
     """A call that began at an instant and failed at another, because nobody was there."""
     permit = breaker.admit(began)
     assert permit is not None
-    breaker.report(permit, now, failed=True, lost_since=began)
+    breaker.report(permit, now, failed=True, lost_since=began, unreachable=True)
 
 
 def test_calls_that_lose_one_connection_are_one_failure():
@@ -244,3 +244,21 @@ def test_a_connection_says_nothing_of_a_server_that_fails():
         assert permit is not None
         breaker.report(permit, float(number), failed=True)
     assert breaker.admit(6.0, connected=True) is None
+
+
+def test_one_ill_server_of_several_opens_nothing():
+    """Half of the calls fail where one of two servers only fails: those are balanced around, the target is not ill;
+    where both fail, it opens after twice as many in a row.
+    """
+    breaker = Breaker(BreakerSettings(), lambda _, high: high)
+    breaker.instances = 2
+    for number in range(60):
+        permit = breaker.admit(number / 100)
+        assert permit is not None
+        breaker.report(permit, number / 100, failed=number % 2 == 0)
+    assert breaker.generation == 0
+    for number in range(10):
+        permit = breaker.admit(20.0)
+        assert permit is not None, number
+        breaker.report(permit, 20.0, failed=True)
+    assert breaker.state is BreakerState.OPEN

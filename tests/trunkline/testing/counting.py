@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline.node import Node, Storage
-from trunkline.server import Service
+from trunkline.service import Service
 from trunkline.settings import ServiceSettings
 from trunkline.storage import Transaction, UnitOfWork, new_metadata, platform_tables
 

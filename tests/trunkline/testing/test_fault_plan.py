@@ -13,7 +13,7 @@ from trunkline import headers
 from trunkline.auth.tokens import Claims
 from trunkline.errors import ServiceError
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 from trunkline.testing import conformance
 from trunkline.testing.faults import Fault, FaultPlan, drop_after_effect, duplicate, latency, ok, status
 from trunkline.testing.local import LocalSystem

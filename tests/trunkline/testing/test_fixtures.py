@@ -13,7 +13,7 @@ from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline.errors import ServiceError
 from trunkline.node import Node
-from trunkline.server import Service
+from trunkline.service import Service
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.faults import FaultPlan, drop_after_effect, hang, latency, status
 from trunkline.testing.local import LocalSystem

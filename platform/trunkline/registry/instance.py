@@ -1,0 +1,70 @@
+"""An instance of a service, as the registry knows it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
+
+State = Literal["serving", "not_serving", "draining"]
+"""Whether calls may be sent to it: only while it is serving."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One server of a service."""
+
+    service: str
+    """Such as item."""
+    instance_id: str
+    """Tells it from all others, those that used the same address before included."""
+    address: str
+    """`host:port`, as others reach it."""
+    state: State
+    """Whether calls may be sent to it."""
+    start_time: float
+    """When it began, in seconds since 1970."""
+    host: str = ""
+    """Machine it runs on."""
+    pid: int = 0
+    """Its process there."""
+    version: str = ""
+    """Release it is of."""
+    contracts: tuple[str, ...] = ()
+    """Full names of the gRPC services it serves."""
+
+    def in_state(self, state: State) -> Instance:
+        """The same instance in another state."""
+        return replace(self, state=state)
+
+    def encode(self) -> str:
+        """As it stands in the registry."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+def decode(text: str | bytes) -> Instance | None:
+    """What stands in the registry; None where it is no instance: whoever wrote it, it must not end the others."""
+    try:
+        found = json.loads(text)
+        found["contracts"] = tuple(str(one) for one in found.get("contracts", ()))
+        known = {name: found[name] for name in Instance.__dataclass_fields__ if name in found}
+        instance = Instance(**known)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    texts = (instance.service, instance.instance_id, instance.address)
+    if not all(isinstance(one, str) and one for one in texts) or instance.state not in get_args(State):
+        return None
+    return instance if is_address(instance.address) else None
+
+
+def is_address(text: str) -> bool:
+    """Whether it is `host:port` and nothing that gRPC would take for several addresses or another scheme."""
+    host, colon, port = text.rpartition(":")
+    plain = bool(host) and not any(sign in host for sign in ",/%@ \t\r\n")
+    return bool(colon) and plain and port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+
+
+def reachable(instances: Iterable[Instance]) -> tuple[str, ...]:
+    """Addresses that calls may be sent to, in one order whoever asks."""
+    return tuple(sorted({one.address for one in instances if one.state == "serving"}))
