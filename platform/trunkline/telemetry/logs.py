@@ -1,18 +1,25 @@
-"""Structured logs: one JSON object a line, with the request id of the call they belong to, and its trace."""
+"""Structured logs: one JSON object a line, with the request id of the call they belong to, and its trace.
+
+What is logged is made a line where it is logged, and written by a thread of its own: who logs never waits.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import structlog
 
 from trunkline.call import current_call
 from trunkline.settings import redacted
-from trunkline.telemetry.card_numbers import masked
+from trunkline.telemetry.card_numbers import card_data_in, masked
+from trunkline.telemetry.lines import Lines, writer
 from trunkline.telemetry.spans import current_trace_id
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -22,7 +29,19 @@ SHORT = 12
 """A text of no more characters holds no address with a password, no token and no card number."""
 IDS = frozenset({"error_id", "method", "request_id", "timestamp", "trace_id"})
 """Fields of our own making: an id may look like a card number, and must be found as it is."""
+SECRETS = frozenset(
+    {"api_key", "authorization", "cookie", "credential", "passwd", "password", "pin", "private_key", "secret", "token"}
+)
+"""Fields whose value is never told, whatever it is."""
+ITEMS = 50
+"""Values of a list or mapping that are told."""
+DEPTH = 8
+"""Lists and mappings inside each other that are told."""
 _TOKEN = re.compile(r"(?i:bearer\s+)[\w.~+/=-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*")
+_CREDENTIAL = re.compile(r"(?<![\w-])([\w-]{2,64}\.)[\w-]{43}(?![\w-])")
+"""Our own: an id, which is no secret, a dot, and 32 bytes in base64."""
+_LEAST_CREDENTIAL = len("id.") + 43
+_SHORTEST_CARD = 10**13
 TRACE_LIMIT = 8000
 """Of a stack trace, the last so many characters stay."""
 
@@ -41,6 +60,7 @@ def _wrapper(*args: Any, **kwargs: Any) -> Any:
 
 def configure_logs(service: str, level: str, worker: int = 0) -> None:
     """Sends every log line of this process to standard output as JSON; with its number, if it is a worker."""
+    lines = Lines(writer(sys.stdout), lambda lost: _lost(service, worker, lost))
     structlog.configure(
         processors=[
             _named(service, worker),
@@ -48,12 +68,11 @@ def configure_logs(service: str, level: str, worker: int = 0) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            _bounded,
-            _redacted,
+            _told,
             structlog.processors.JSONRenderer(ensure_ascii=True),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
@@ -63,8 +82,12 @@ class _Bridge(logging.Handler):
     """Carries what libraries log with the standard library into the same stream."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 - a library's mistake in what it logs is not worth a traceback on stderr
+            text = str(record.msg)
         logger = structlog.get_logger(record.name)
-        logger.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+        logger.log(record.levelno, text, logger=record.name, exc_info=record.exc_info)
 
 
 def _named(service: str, worker: int) -> structlog.typing.Processor:
@@ -90,17 +113,63 @@ def _call_fields(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
     return event
 
 
-def _bounded(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key, value in event.items():
-        if isinstance(value, str) and len(value) > TEXT_LIMIT:
+def _told(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Cuts what is long, and hides what must not be at rest, wherever it stands."""
+    for name, value in event.items():
+        kind = type(value)
+        if (kind is str and len(value) <= SHORT) or kind is float or value is None:
+            continue
+        if name in SECRETS:
+            event[name] = "[redacted]"
+        elif name == "exception":
             # The end of a stack trace says what happened; of anything else the beginning does.
-            event[key] = "…" + value[-TRACE_LIMIT:] if key == "exception" else value[:TEXT_LIMIT] + "…"
+            text = str(value)
+            event[name] = (
+                _safe(text) if len(text) <= TEXT_LIMIT else "…" + _safe(text[-2 * TRACE_LIMIT :])[-TRACE_LIMIT:]
+            )
+        elif name not in IDS:
+            event[name] = _value(value, DEPTH)
+        elif len(str(value)) > TEXT_LIMIT:
+            event[name] = str(value)[:TEXT_LIMIT] + "…"
     return event
 
 
-def _redacted(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Hides what must not be at rest, wherever it stands: a library's exception may hold an address or a token."""
-    for key, value in event.items():
-        if isinstance(value, str) and len(value) > SHORT and key not in IDS:
-            event[key] = masked(_TOKEN.sub("[token]", redacted(value)))
-    return event
+def _value(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return _text(str(value)) if abs(value) >= _SHORTEST_CARD and card_data_in(str(value)) else value
+    if depth and isinstance(value, Mapping):
+        return {_text(str(name)): _inside(name, one, depth) for name, one in islice(value.items(), ITEMS)}
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_value(one, depth - 1) for one in islice(value, ITEMS)]
+    return _text(str(value))
+
+
+def _inside(name: object, value: Any, depth: int) -> Any:
+    return "[redacted]" if name in SECRETS and value else _value(value, depth - 1)
+
+
+def _text(text: str) -> str:
+    if len(text) <= SHORT:
+        return text
+    # Hidden before it is cut, but never more than twice of what is shown: half a secret is told as one.
+    return _safe(text) if len(text) <= TEXT_LIMIT else _safe(text[: 2 * TEXT_LIMIT])[:TEXT_LIMIT] + "…"
+
+
+def _safe(text: str) -> str:
+    if "://" in text or "password=" in text:
+        text = redacted(text)
+    if "eyJ" in text or "earer" in text or "EARER" in text:
+        text = _TOKEN.sub("[token]", text)
+    if len(text) >= _LEAST_CREDENTIAL and "." in text:
+        text = _CREDENTIAL.sub(r"\1[secret]", text)
+    return masked(text)
+
+
+def _lost(service: str, worker: int, lines: int) -> str:
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    told = {"lost": lines, "event": "log lines were lost: nobody read them", "service": service}
+    return json.dumps({**told, **({"worker": worker} if worker else {}), "level": "warning", "timestamp": now})
