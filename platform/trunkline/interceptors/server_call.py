@@ -136,6 +136,10 @@ class HandlerContext:
         call.replied = True
         await call.context.write(message.SerializeToString())
 
+    def set_trailing_metadata(self, trailing_metadata: Any) -> None:
+        """What is sent last, however the call ends: also beside a failure, which grpc would send in its place."""
+        self._call.trailers = list(trailing_metadata)
+
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
         """Ends the call. A handler that catches this ends it all the same: the failure is remembered."""
         self._call.add_trailers(*trailing_metadata)
