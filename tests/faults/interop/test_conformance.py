@@ -50,7 +50,8 @@ async def test_deadline_propagation(bench):
     """Deadline Propagation: the handler is told what was left of the caller's deadline."""
     caller, _ = bench
     found = await caller.call("Give", pb.GiveRequest(), timeout=4)
-    assert 4_000 - SLACK_S * 1_000 < found.answers[0].remaining_ms <= 4_000
+    # gRPC rounds what it sends up, by a hundredth at most.
+    assert 4_000 - SLACK_S * 1_000 < found.answers[0].remaining_ms <= 4_040
 
 
 @pytest.mark.parametrize("shape", SHAPES)
