@@ -48,18 +48,17 @@ def uncovered(rpcs: Iterable[Rpc], names: Names, rows: Mapping[str, Row] = ROWS)
     return found + [f"{name} is served nowhere: its row in rows.py can go" for name in rows.keys() - served]
 
 
-def in_turn(rpcs: Iterable[Rpc]) -> list[Rpc]:
-    """Those that have a row: reads first, then as the rows say."""
-    order = {name: place for place, name in enumerate(ROWS)}
-    return sorted(
-        (rpc for rpc in rpcs if rpc.name in ROWS),
-        key=lambda rpc: (READ if rpc.reads else ROWS[rpc.name].turn, order[rpc.name]),
-    )
+def in_turn(rpcs: Iterable[Rpc], *, backwards: bool = False) -> list[Rpc]:
+    """Those that have a row: reads first, then as the rows say; those of one turn in the order of the rows, or back."""
+    step = -1 if backwards else 1
+    order = {name: place * step for place, name in enumerate(ROWS)}
+    known = (rpc for rpc in rpcs if rpc.name in ROWS)
+    return sorted(known, key=lambda rpc: (READ if rpc.reads else ROWS[rpc.name].turn, order[rpc.name]))
 
 
 def cases(rpcs: Iterable[Rpc], own: Names, foreign: Names, ghosts: Names) -> Iterator[Case]:
     """All names foreign at once, then each alone among the caller's own; what names nothing is called as it is."""
-    for rpc in in_turn(rpcs):
+    for rpc in rpcs:
         varied = named(rpc, foreign, ROWS[rpc.name].fields) - set(TEXTS)
         yield _case(rpc, varied, True, own, foreign, ghosts)
         for name in sorted(varied) if len(varied) > 1 and varied <= own.keys() else ():

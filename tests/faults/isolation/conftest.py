@@ -16,7 +16,7 @@ from tests.shop.running import RunningShop
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def stage(shop: RunningShop) -> AsyncIterator[Stage]:
-    """Five tenants in the shop that runs; afterwards nothing is lost, doubled, held up or said that must not be."""
+    """Six tenants in the shop that runs; afterwards nothing is lost, doubled, held up or said that must not be."""
     found = await staged(shop)
     yield found
     await found.wire.close()

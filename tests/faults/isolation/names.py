@@ -8,7 +8,7 @@ TEXTS = ("description", "name", "display_name", "comment", "detail", "value")
 """Fields that hold a text; no name of a thing."""
 THINGS = ("store_code", "item_code", "category_code", "payment_method_code", "staff_id", "user_name")
 """Fields whose values a tenant chooses."""
-_NUMBER = "terminal_no"
+_NUMBER, SECOND_TERMINAL_NO = "terminal_no", 900
 
 
 def chosen(tenant_id: str, tag: str, terminal_no: int, text: str) -> dict[str, str | int]:
@@ -27,7 +27,7 @@ def chosen(tenant_id: str, tag: str, terminal_no: int, text: str) -> dict[str, s
 def second(names: Names, name: str) -> dict[str, str | int]:
     """The names, one of which means the second thing of its kind."""
     first = names[name]
-    return {**names, name: first + 100 if isinstance(first, int) else f"{first}-2"}
+    return {**names, name: SECOND_TERMINAL_NO if isinstance(first, int) else f"{first}-2"}
 
 
 def ghosts(of: Names, chosen_names: Names) -> dict[str, str | int]:

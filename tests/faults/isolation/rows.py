@@ -18,8 +18,9 @@ PIN, NEW_PASSWORD = "7310645528", "a new battery staple"
 """Of everybody in all tenants."""
 PASSWORD = "correct horse battery staple"
 """Of nobody: who knows a password may sign in, from wherever."""
-READ, CHANGE, CREATE, END = range(4)
-"""Turns: what is created under another tenant's name is there for all later calls; what ends the day comes last."""
+READ, SUM, CHANGE, CREATE, END = range(5)
+"""Turns: what sums events up comes before all that makes some; what is created under another tenant's name is there for
+all later calls; what ends the day comes last."""
 OK = "OK"
 
 
@@ -33,8 +34,8 @@ class Row:
     """What is sent beside names."""
     turn: int = CHANGE
     """When it is called, if it is no read."""
-    timed: bool = True
-    """Whether a read's answers are compared by the time they take."""
+    timed: bool | None = None
+    """Whether answers are compared by the time they take; None: those of reads are."""
 
 
 ACCESS_DENIED = "PERMISSION_DENIED trunk/ACCESS_DENIED"
@@ -75,9 +76,11 @@ ROWS: dict[str, Row] = {
     "pos.account.v1.UserService/DisableUser": Row(FOREIGN),
     "pos.account.v1.UserService/EnableUser": Row(FOREIGN),
     "pos.account.v1.UserService/UnlockUser": Row(FOREIGN),
-    "trunk.identity.v1.IdentityService/ExchangeCredential": Row("UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID"),
+    "trunk.identity.v1.IdentityService/ExchangeCredential": Row(
+        "UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID", timed=False
+    ),
     "trunk.identity.v1.IdentityService/SignIn": Row(
-        "UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID", {"password": PASSWORD}
+        "UNAUTHENTICATED trunk.identity/CREDENTIAL_INVALID", {"password": PASSWORD}, timed=False
     ),
     "trunk.identity.v1.IdentityService/ListRevocations": Row(OK),
     "trunk.identity.v1.IdentityService/ListPublicKeys": Row(OK),
@@ -118,7 +121,9 @@ ROWS: dict[str, Row] = {
     "pos.terminal.v1.TerminalService/CreateTerminal": Row(OK, turn=CREATE),
     "pos.terminal.v1.TerminalService/GetTerminal": Row("NOT_FOUND pos.terminal/TERMINAL_NOT_FOUND"),
     "pos.terminal.v1.TerminalService/ListTerminals": Row(OK),
-    "pos.terminal.v1.TerminalService/SignIn": Row("PERMISSION_DENIED pos.terminal/PIN_REFUSED", {"pin": PIN}),
+    "pos.terminal.v1.TerminalService/SignIn": Row(
+        "PERMISSION_DENIED pos.terminal/PIN_REFUSED", {"pin": PIN}, timed=True
+    ),
     "pos.terminal.v1.TerminalService/SetFunctionMode": Row(OK, {"function_mode": "FUNCTION_MODE_CLOSE"}, turn=END),
     "pos.terminal.v1.TerminalService/CloseTerminal": Row(
         "FAILED_PRECONDITION pos.terminal/CARTS_UNFINISHED", {"counted_cash": YEN}, turn=END
@@ -147,7 +152,7 @@ ROWS: dict[str, Row] = {
     "pos.cart.v1.TransactionService/ReturnTransaction": Row("NOT_FOUND pos.cart/PAYMENT_METHOD_NOT_FOUND", _REFUND),
     "pos.cart.v1.TransactionService/SealOpening": Row(OK, {"business_counter": 1}),
     "pos.report.v1.ReportService/GetSalesReport": Row(OK, {"kind": "REPORT_KIND_FLASH", "business_date": DATE}),
-    "pos.report.v1.ReportService/IssueSalesReport": Row(OK, {"kind": "REPORT_KIND_FLASH"}),
+    "pos.report.v1.ReportService/IssueSalesReport": Row(OK, {"kind": "REPORT_KIND_FLASH"}, turn=SUM),
     "pos.journal.v1.JournalService/ListEntries": Row(OK, _NUMBERS),
     "pos.journal.v1.JournalService/GetEntry": Row("NOT_FOUND pos.journal/ENTRY_NOT_FOUND"),
     "pos.stock.v1.StockService/GetStock": Row(OK),

@@ -19,7 +19,7 @@ from tests.faults.isolation.contract import Rpc, rpcs_of
 from tests.faults.isolation.filling import Names, filled
 from tests.faults.isolation.names import chosen, ghosts, second
 from tests.faults.isolation.rows import ROWS
-from tests.faults.isolation.story import Step, looking, opening, trading
+from tests.faults.isolation.story import Step, looking, opening, summing, trading
 from tests.faults.isolation.wire import Answer, Metadata, Sender, Wire
 from tests.shop.books import complaints
 from tests.shop.running import RunningShop
@@ -56,18 +56,20 @@ class Tenant:
 
 
 class Stage:
-    """The running shop as five tenants see it: who is looked at, who looks, two alike, and one that has nothing."""
+    """The running shop as six tenants see it: who is looked at, who looks, two alike, and two that have nothing."""
 
     def __init__(self, shop: RunningShop, rpcs: list[Rpc]) -> None:
         self.shop = shop
         """Where it runs."""
-        self.rpcs = rpcs
-        """All that can be called."""
+        self.contracts = rpcs
+        """All rpcs that servers tell of."""
+        self.rpcs: list[Rpc] = []
+        """Those that are there: a contract may land before its code."""
         self.wire = Wire(shop.system.services)
         """How it is called."""
-        self.a = _tenant("one", "isolation-a", 71)
+        self.a = _tenant("one", "isolation-owner", 71)
         """Whose things are looked for."""
-        self.b = _tenant("two", "isolation-b", 72)
+        self.b = _tenant("two", "isolation-other", 72)
         """Who looks for them."""
         self.same = _tenant("one", "isolation-same", 71)
         """Has the same names for everything as A."""
@@ -75,25 +77,31 @@ class Stage:
         """Has done what `same` has done, under names of its own."""
         self.empty = _tenant("new", "isolation-empty", 75)
         """Has nothing but a back office and the key of a till."""
+        self.late = _tenant("new", "isolation-late", 75)
+        """Has nothing else either, until it tries what A has done."""
         self._by_name = {rpc.name: rpc for rpc in rpcs}
 
     @property
     def ghosts(self) -> Names:
         """Names like A's, of things that nobody has."""
-        return ghosts(self.a.names, chosen("isolation-n", "nil", 73, self.b.text))
+        return ghosts(self.a.names, chosen("isolation-ghost", "nil", 73, self.b.text))
 
     async def open(self) -> None:
         """Makes the tenants, and lets them trade until all that they have done has arrived everywhere."""
+        for rpc in self.contracts:
+            if (await self.wire.call(rpc, rpc.request_class(), ())).code != "UNIMPLEMENTED":
+                self.rpcs.append(rpc)
         operator = await self._token(self._credential(OPERATOR))
-        for tenant in (self.a, self.b, self.same, self.alike, self.empty):
+        for tenant in (self.a, self.b, self.same, self.alike, self.empty, self.late):
             office = await self._office(tenant)
             tenant.senders["office"] = Sender("office", _bearer(await self._token(office)))
             tenant.senders["peer"] = Sender("peer", (*_bearer(operator), (headers.TENANT, tenant.tenant_id)))
         await asyncio.gather(*(self._trade(one, 2) for one in (self.b, self.same, self.alike)), self._trade(self.a, 9))
-        await self._nothing(self.empty)
+        await asyncio.gather(self._nothing(self.empty), self._nothing(self.late))
         await self.settled()
-        for tenant in (self.a, self.b, self.same, self.alike):
-            await self.play(tenant, looking())
+        for steps in (summing, looking):
+            await asyncio.gather(*(self.play(one, steps()) for one in (self.a, self.b, self.same, self.alike)))
+            await self.settled()
 
     async def settled(self) -> None:
         """Returns when every event has arrived everywhere."""

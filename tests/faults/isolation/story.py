@@ -69,7 +69,6 @@ def trading(sales: int) -> Iterator[Step]:
     yield Step("till", f"{TERMINAL}/OpenTerminal")
     yield Step("till", f"{TERMINAL}/RecordCashMovement")
     yield from selling(sales)
-    yield Step("till", f"{REPORT}/IssueSalesReport")
     yield Step("till", f"{CART}/CreateCart", learns={"cart_id": "cartId"})
     yield Step("till", f"{CART}/AddLines", fields=_LINE)
 
@@ -86,6 +85,11 @@ def selling(sales: int) -> Iterator[Step]:
     yield Step("till", f"{TRANSACTION}/VoidTransaction", fields=refund)
 
 
+def summing() -> Iterator[Step]:
+    """What depends on events that must have arrived."""
+    yield Step("till", f"{REPORT}/IssueSalesReport")
+
+
 def looking() -> Iterator[Step]:
-    """What is known only when events have arrived."""
+    """What is known only when all events have arrived."""
     yield Step("office", f"{JOURNAL}/ListEntries", learns={"entry_id": "entries.0.entryId"})

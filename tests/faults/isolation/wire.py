@@ -21,8 +21,10 @@ DEADLINE_S = 20.0
 """Seconds a call may take on a crowded machine."""
 LISTEN_S = 0.5
 """Seconds a stream is listened to."""
+_GIVEN = re.compile(r'"(?:cartId|apiKeyId|entryId|credential)": "([^"]+)"')
 Metadata = tuple[tuple[str, str], ...]
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+_CART_ID = re.compile(r"\b[0-9a-f]{32}\b")
 _NEW = frozenset({"cartId", "entryId", "apiKeyId", "credential", "token", "nextPageToken"})
 """Fields of answers, in their JSON names, that are made anew each time."""
 
@@ -63,6 +65,11 @@ class Answer:
         """Code and reason, such as `NOT_FOUND pos.item/ITEM_NOT_FOUND`."""
         return f"{self.code} {self.reason}".strip()
 
+    @property
+    def given(self) -> set[str]:
+        """Ids and secrets in it that were made for it."""
+        return set(_GIVEN.findall(self.body))
+
     def without(self, names: Mapping[str, object]) -> Answer:
         """The answer with the values of fields replaced by the fields' names, and with nothing that is new each time.
 
@@ -75,8 +82,8 @@ class Answer:
                     text = text.replace(value, f"<{field}>")
                 else:
                     key = re.escape(field) + "|" + re.escape(_json_name(field))
-                    text = re.sub(rf'("(?:{key})": "?|/[a-z-]+/){value}\b', rf"\1<{field}>", text)
-            return _TIME.sub("<time>", text)
+                    text = re.sub(rf'("(?:{key})": "?|/[a-z-]+/|>/){value}\b', rf"\1<{field}>", text)
+            return _CART_ID.sub("<cart_id>", _TIME.sub("<time>", text))
 
         spoken = hide(self.text)
         for field, value in names.items():
@@ -172,6 +179,7 @@ def _without_new(body: str) -> str:
     def cleaned(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: f"<{key}>" if key in _NEW and part else cleaned(part) for key, part in value.items()}
-        return [cleaned(one) for one in value] if isinstance(value, list) else value
+        # Of rows that were made at one instant the order is chance.
+        return sorted(map(cleaned, value), key=json.dumps) if isinstance(value, list) else value
 
     return json.dumps(cleaned(json.loads(body)), sort_keys=True) if body else ""
