@@ -71,7 +71,7 @@ ROWS: dict[str, Row] = {
     "pos.account.v1.UserService/SetUserPassword": Row(FOREIGN, {"password": NEW_PASSWORD}),
     "pos.account.v1.UserService/ChangePassword": Row(
         "PERMISSION_DENIED pos.account/CALLER_NO_USER",
-        {"current_password": NEW_PASSWORD, "new_password": PASSWORD},
+        {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
     ),
     "pos.account.v1.UserService/DisableUser": Row(FOREIGN),
     "pos.account.v1.UserService/EnableUser": Row(FOREIGN),

@@ -18,14 +18,14 @@ from deploy.local.system import OPERATOR, credentials_dir
 from tests.faults.isolation.contract import Rpc, rpcs_of
 from tests.faults.isolation.filling import Names, filled
 from tests.faults.isolation.names import chosen, ghosts, second
-from tests.faults.isolation.rows import ROWS
+from tests.faults.isolation.rows import NEW_PASSWORD, ROWS
 from tests.faults.isolation.story import Step, looking, opening, summing, trading
 from tests.faults.isolation.wire import Answer, Metadata, Sender, Wire
 from tests.shop.books import complaints
 from tests.shop.running import RunningShop
 from tests.shop.waiting import until_none
 
-EXCHANGE = "trunk.identity.v1.IdentityService/ExchangeCredential"
+EXCHANGE, SIGN_IN = (f"trunk.identity.v1.IdentityService/{name}" for name in ("ExchangeCredential", "SignIn"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,8 @@ class Stage:
     async def _trade(self, tenant: Tenant, sales: int) -> None:
         await self.play(tenant, opening())
         await self._till(tenant, str(tenant.names.pop("till")))
+        user = await self._answered(SIGN_IN, {**tenant.names, "password": NEW_PASSWORD})
+        tenant.senders["user"] = Sender("user", _bearer(user))
         tenant.names["credential"] = f"{tenant.names['api_key_id']}.not-the-secret-of-it"
         await self.play(tenant, trading(sales))
 
@@ -146,9 +148,11 @@ class Stage:
         return (credentials_dir(self.shop.var_dir) / name).read_text().strip()
 
     async def _token(self, credential: str) -> str:
-        rpc = self._by_name[EXCHANGE]
-        request = filled(rpc, {"credential": credential}, {})
-        answer = await self.wire.call(rpc, request, ())
+        return await self._answered(EXCHANGE, {"credential": credential})
+
+    async def _answered(self, name: str, names: Names) -> str:
+        rpc = self._by_name[name]
+        answer = await self.wire.call(rpc, filled(rpc, names, {}), ())
         assert answer.code == "OK", answer.outcome
         return str(json.loads(answer.body)["token"])
 

@@ -53,8 +53,9 @@ class Step:
 def opening() -> Iterator[Step]:
     """The back office makes all that is needed, two of each, so that every list has a second page."""
     for rpc, name in _MADE.items():
-        yield Step("office", rpc)
-        yield Step("office", rpc, name)
+        fields = {"roles": ["admin"]} if rpc.startswith(USER) else {}
+        yield Step("office", rpc, fields=fields)
+        yield Step("office", rpc, name, fields)
     yield Step("office", f"{STOCK}/RecordMovement")
     yield Step("office", f"{ITEM}/SetStorePrice")
     yield Step("office", f"{SETTINGS}/PutSetting")

@@ -37,10 +37,10 @@ async def _told(stage: Stage, rpc: Rpc, metadata: Metadata, of: Tenant) -> Answe
 
 @pytest.mark.usefixtures("unchanged")
 async def test_only_services_name_tenants_and_callers(stage: Stage):
-    """D9: `trunk-tenant` and `trunk-caller` from back office, till or nobody are refused by every rpc, even if true."""
+    """D9: `trunk-tenant` and `trunk-caller` from anybody but a service are refused by every rpc, even if true."""
     calls = 0
     for rpc, extra in itertools.product(in_turn(stage.rpcs), _named(stage)):
-        for sender in ("office", "till"):
+        for sender in ("office", "till", "user"):
             metadata = (*stage.b.senders[sender].metadata, *extra)
             assert (await _told(stage, rpc, metadata, stage.a)).outcome == REFUSED, f"{sender}: {rpc.name}: {extra}"
             calls += 1

@@ -16,7 +16,7 @@ from tests.faults.isolation.rows import CREATE, OK, ROWS, Row
 from tests.faults.isolation.stage import Stage, Tenant
 from tests.faults.isolation.wire import Answer, Sender
 
-OPENS_NOTHING = frozenset({"trunk.identity.v1.IdentityService/ExchangeCredential"})
+OPENS_NOTHING = frozenset(f"trunk.identity.v1.IdentityService/{name}" for name in ("ExchangeCredential", "SignIn"))
 """What needs a secret beside the name: without it the owner is told nothing either."""
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop"), pytest.mark.asyncio(loop_scope="package")]
 
