@@ -15,7 +15,10 @@ FORBIDDEN = ("Traceback (most recent call last)", "never retrieved", "Task was d
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")
 _SECOND = len("2026-01-05T09:00:00")
 FLOOD = 10
-"""Times one message may be logged in a second; a call that is refused is told each time."""
+"""Times one message may be logged in a second; a call that is audited is told each time."""
+
+DISTINCT = ("service", "level", "event", "loop", "name", "stream", "method", "reason", "caller", "tenant", "sender")
+"""Fields by which messages are told apart."""
 
 
 def log_complaints(text: str, var_dir: Path) -> list[str]:
@@ -38,11 +41,9 @@ def _secrets(var_dir: Path) -> Iterator[tuple[str, str]]:
 def _repeats(text: str) -> Counter[str]:
     repeats: Counter[str] = Counter()
     for line in text.splitlines():
-        if line.startswith("{") and '"served"' not in line:
+        if line.startswith("{") and '"served"' not in line and '"called"' not in line:
             event = json.loads(line)
-            shown = {
-                name: event[name] for name in ("service", "level", "event", "loop", "name", "stream") if name in event
-            }
+            shown = {name: event[name] for name in DISTINCT if name in event}
             repeats[f"{event['timestamp'][:_SECOND]} {shown}"] += 1
     return repeats
 

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Iterable
+from functools import partial
 
 import grpc
 import structlog
@@ -19,6 +20,7 @@ from trunkline.interceptors.host import Host, ServerGate, ServerPolicy, Verifier
 from trunkline.interceptors.server_call import ServerCall, TimeLimit
 from trunkline.method import EXEMPT_SERVICES, Access, Method
 from trunkline.policies.access import may_call
+from trunkline.telemetry.throttle import ThrottledLines
 
 _TENANT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("trunkline.server")
@@ -29,6 +31,7 @@ def authentication(method: Method, host: Host) -> ServerGate | None:
     verifier = host.verifier
     if method.service in EXEMPT_SERVICES or (method.access is Access.PUBLIC and verifier is None):
         return None
+    acting = ThrottledLines(partial(_log.info, "service acts for tenant"), host.clock.monotonic)
 
     def check(call: ServerCall) -> Awaitable[None] | None:
         header = call.metadata.get(headers.AUTHORIZATION)
@@ -40,7 +43,7 @@ def authentication(method: Method, host: Host) -> ServerGate | None:
                 )
             sender = verifier.cached(token)
             if sender is None or sender.kind == "service":
-                return _identify(call, sender, token, verifier)
+                return _identify(call, sender, token, verifier, acting)
             _sent_by_caller(call, sender)
         elif method.access is not Access.PUBLIC:
             raise TokenRefused(reason="TOKEN_MISSING", why="no token")
@@ -59,7 +62,9 @@ def _sent_by_caller(call: ServerCall, sender: Principal) -> None:
     inbound.tenant_id = sender.tenant_id
 
 
-async def _identify(call: ServerCall, sender: Principal | None, token: str, verifier: Verifier) -> None:
+async def _identify(
+    call: ServerCall, sender: Principal | None, token: str, verifier: Verifier, acting: ThrottledLines
+) -> None:
     inbound = call.inbound
     inbound.sender = sender = sender or await verifier.verify(token)
     if sender.kind != "service":
@@ -78,7 +83,7 @@ async def _identify(call: ServerCall, sender: Principal | None, token: str, veri
         if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
             raise _metadata_refused()
         inbound.tenant_id = tenant
-        _log.info("service acts for tenant", tenant=inbound.tenant_id, sender=sender.subject)
+        acting.tell({"method": inbound.method, "tenant": tenant, "sender": sender.subject})
 
 
 def _bearer(header: str | bytes) -> str:

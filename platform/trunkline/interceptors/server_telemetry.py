@@ -17,24 +17,28 @@ from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies.deadline import hopeless
+from trunkline.telemetry import audit
 from trunkline.telemetry.card_numbers import refusable
 from trunkline.telemetry.messages import shown
 from trunkline.telemetry.metrics import METRICS
 from trunkline.telemetry.server_traces import ServerTrace, ServerTracer
+from trunkline.telemetry.throttle import ThrottledLines
 from trunkline.telemetry.trace_context import TRACE_ID
 from trunkline.telemetry.traces import TRACES
 
 _VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 _OWN_ID = re.compile(r"[0-9a-f]{32}").fullmatch
+REFUSALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
+"""Codes of calls that were not allowed."""
 _log = structlog.get_logger("trunkline.server")
 
 
 def telemetry(method: Method, host: Host) -> ServerPolicy:
     """Makes the call the current one; counts and traces it, and tells of its outcome in one line."""
-    # What went well is told at debug only, unless it is asked for: a line a call costs a tenth of it.
-    exempt = method.service in EXEMPT_SERVICES  # every client watches the health of every server: nothing to tell
-    verbose = method.audit or host.log_messages == "always" or _log.is_enabled_for(logging.DEBUG)
+    lines = _Lines(method, host)
     told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
+    # Every client watches the health of every server: nothing to tell.
+    verbose, exempt = lines.verbose, method.service in EXEMPT_SERVICES
 
     async def policy(call: ServerCall, proceed: Proceed[ServerCall, bytes | None]) -> bytes | None:
         inbound = call.inbound
@@ -57,7 +61,7 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
             host.running -= 1
             told.ended(code, seconds)
             if (verbose or code != "OK") and not exempt:
-                _tell(call, host, code, seconds, answer)
+                lines.tell(call, code, seconds, answer)
             if call.trace is not None:
                 # After the line, which has the id of the trace while the trace lasts.
                 _trace(call, code)
@@ -94,18 +98,58 @@ def _trace(call: ServerCall, code: str) -> None:
     call.trace.ended(code, reason, tenant_id=call.inbound.tenant_id, replayed=replayed)
 
 
-def _tell(call: ServerCall, host: Host, code: str, seconds: float, answer: bytes | None) -> None:
-    principal = call.inbound.principal
-    loud = code != "OK" or call.method.audit or host.log_messages == "always"
-    _log.log(
-        logging.INFO if loud else logging.DEBUG,
-        "served",
-        code=code,
-        reason=call.error.reason if call.error else None,
-        ms=round(seconds * 1000, 2),
-        caller=principal.subject if principal else None,
-        **_messages(call, host, code, answer),
-    )
+class _Lines:
+    """The lines of one method. Floods of refusals and failures are throttled; calls that are audited are not."""
+
+    def __init__(self, method: Method, host: Host) -> None:
+        self._method = method
+        self._host = host
+        # What went well is told at debug only, unless it is asked for: a line a call costs a tenth of it.
+        self._debug = _log.is_enabled_for(logging.DEBUG)
+        self._always = host.log_messages == "always"
+        self.verbose = method.audit or self._debug or self._always
+        """Calls that went well leave a line, too."""
+        self._failed = ThrottledLines(_served, host.clock.monotonic)
+        self._refused = ThrottledLines(_refused, host.clock.monotonic)
+
+    def tell(self, call: ServerCall, code: str, seconds: float, answer: bytes | None) -> None:
+        """Tells of a call that has ended."""
+        ms = round(seconds * 1000, 2)
+        if code in REFUSALS:
+            self._refused.tell(self._same(call, code), why=getattr(call.error, "why", None), **_audited(call), ms=ms)
+        elif self._method.audit:
+            audit.write("called", **self._same(call, code), **_audited(call), ms=ms)
+        messages = _messages(call, self._host, code, answer)
+        if self._always:
+            _served(**self._same(call, code), ms=ms, **messages)
+        elif code == "OK":
+            if self._debug:
+                _log.debug("served", **self._same(call, code), ms=ms, **messages)
+        elif code not in REFUSALS:
+            self._failed.tell(self._same(call, code), ms=ms, **messages)
+
+    def _same(self, call: ServerCall, code: str) -> dict[str, object]:
+        principal = call.inbound.principal
+        return {
+            "method": self._method.path,
+            "code": code,
+            "reason": call.error.reason if call.error else None,
+            "caller": principal.subject if principal else None,
+        }
+
+
+def _served(**fields: object) -> None:
+    _log.info("served", **fields)
+
+
+def _refused(**fields: object) -> None:
+    audit.write("refused", **fields)
+
+
+def _audited(call: ServerCall) -> dict[str, object]:
+    inbound = call.inbound
+    fields = {name: value for name, value in audit.who(inbound).items() if name != "caller"}
+    return fields | {"peer": call.context.peer(), "trace_id": inbound.trace[TRACE_ID]}
 
 
 def _messages(call: ServerCall, host: Host, code: str, answer: bytes | None) -> dict[str, object]:

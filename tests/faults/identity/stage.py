@@ -38,12 +38,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(system: System | None = None, **changes: Any) -> AsyncIterator[Stage]:
-    """Serves EffectService and PingService; the clock of both sides stands still unless another is given."""
+async def stage(system: System | None = None, *also: object, **changes: Any) -> AsyncIterator[Stage]:
+    """Serves EffectService, PingService and others; the clock of both sides stands still unless another is given."""
     system = system or System(FakeClock())
     effects, talker = Effects(), Talker()
     options: dict[str, Any] = {"clock": system.clock, "service": {"verifier": system.verifier}} | changes
-    async with bench(ping=talker, servicers=[effects], **options) as on, stranger(on) as channel:
+    async with bench(ping=talker, servicers=[effects, *also], **options) as on, stranger(on) as channel:
         effect, ping = pb_grpc.EffectServiceStub(channel), pb_grpc.PingServiceStub(channel)
         try:
             yield Stage(on, system, effects, talker, effect, ping, channel)

@@ -18,6 +18,7 @@ from trunkline.errors import ServiceError, unavailable
 from trunkline.interceptors import server_policies, server_telemetry
 from trunkline.server import SERVER_ORDER
 from trunkline.shield import shield
+from trunkline.telemetry import audit
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.ping import BENCH_SETTINGS, Bench, bench
 
@@ -267,9 +268,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[MutableMapping[str, Any]]:
     """Lines about served calls, as a process that logs from `info` on would write them."""
     capture = structlog.testing.LogCapture()
     wrapper = structlog.make_filtering_bound_logger(logging.INFO)
-    monkeypatch.setattr(
-        server_telemetry, "_log", structlog.wrap_logger(None, processors=[capture], wrapper_class=wrapper)
-    )
+    logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=wrapper)
+    for module in (audit, server_telemetry):
+        monkeypatch.setattr(module, "_log", logger)
     return capture.entries
 
 
@@ -280,5 +281,5 @@ async def test_an_audited_call_is_logged_with_who_made_it(served):
         await once(on, BEARER)
         await pb_grpc.PolicyServiceStub(on.channel).Hedged(pb.HedgedRequest(value="v"), metadata=(BEARER,))
     (line,) = served
-    assert (line["event"], line["code"], line["caller"], line["log_level"]) == ("served", "OK", "ada", "info")
+    assert (line["event"], line["code"], line["caller"], line["log_level"]) == ("called", "OK", "ada", "info")
     assert not {"request", "response"} & line.keys()
