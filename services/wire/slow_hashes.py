@@ -32,8 +32,9 @@ class SlowHashes:
     def __init__(self, name: str) -> None:
         self.done = 0
         """Hashes made so far, to check or to keep; what a refusal costs can be counted by it."""
+        self.waiting = 0
+        """Hashes asked for and not made yet."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._waiting = 0
 
     async def hash(self, secret: str) -> str:
         """The hash to keep of a secret, with a salt of its own.
@@ -48,14 +49,14 @@ class SlowHashes:
         return await self._run(_matches, kept, secret)
 
     async def _run(self, function: Callable[..., T], *arguments: str | None) -> T:
-        if self._waiting >= MOST_WAITING:
+        if self.waiting >= MOST_WAITING:
             code, text = grpc.StatusCode.RESOURCE_EXHAUSTED, "too many secrets wait to be hashed"
             raise platform_error(code, "CONCURRENCY_LIMIT", text, retry_after_s=RETRY_S)
-        self._waiting += 1
+        self.waiting += 1
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         self.done += 1
         return answer
 
