@@ -86,6 +86,10 @@ class PlatformSettings(BaseSettings):
     """Seconds between NOT_SERVING and the end of accepting calls, for callers to notice."""
     drain_s: float = Field(default=10.0, ge=0, le=600)
     """Seconds that running calls have to finish after that."""
+    max_connection_age_s: float = Field(default=0.0, ge=0)
+    """Seconds after which a caller is asked to connect anew, give or take a tenth; calls that run finish; 0: never."""
+    max_connection_age_grace_s: float = Field(default=0.0, ge=0)
+    """Seconds that calls then have to finish before they are cut off; 0: as long as their deadlines allow."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that serve on the one port. A service with a database of its own has one."""
     max_concurrent_calls: int = Field(default=256, ge=1)

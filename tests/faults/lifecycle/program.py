@@ -41,6 +41,7 @@ class Blocking(Pings):
         """Answers once."""
         if request.value.startswith(BLOCK):
             time.sleep(float(request.value.removeprefix(BLOCK)))  # noqa: ASYNC251 - the fault
+        self._world.journal.note("peer", context.peer())
         if request.value.startswith(EAT):
             _eaten.append(b"\1" * (int(request.value.removeprefix(EAT)) << 20))
         return await super().Ping(request, context)
