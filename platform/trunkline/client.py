@@ -45,8 +45,7 @@ CLIENT_ORDER: tuple[Maker, ...] = (
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.enable_retries", 0),  # one retrying layer: ours. Transparent retries go with it (ADR 12)
-    # Its own connections: another channel's back-off to the same address is not ours.
-    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.use_local_subchannel_pool", 1),  # another channel's back-off to the same address is not ours
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 800),  # and a fifth more, by chance; the default grows to 120 s
     ("grpc.keepalive_time_ms", 2_000),  # with the next one: while calls run, a dead peer is found after 4.5 s
