@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -17,20 +16,32 @@ from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 
 from trunkline.auth.credential import Credential, FileCredential
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.discovery import Found, find
+from trunkline.discovery import find
 from trunkline.interceptors import client_cache, client_policies, client_retry, client_telemetry
-from trunkline.interceptors.client_call import readable
 from trunkline.interceptors.client_chain import ClientChain
-from trunkline.interceptors.client_surface import StreamStream, StreamUnary, UnaryStream, UnaryUnary
 from trunkline.interceptors.peer import Maker, Peer
 from trunkline.overrides import effective
+from trunkline.peer_channel import PeerChannel, Shared
 from trunkline.policies.budget import RetryBudget
 from trunkline.policies.retry import RetryPolicy
 from trunkline.registry.system import running_target
 from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.settings import PlatformSettings, environment, load
 from trunkline.telemetry.metrics import METRICS
-from trunkline.transport import BALANCING, Sender, Transport
+from trunkline.transport import BALANCING
+
+__all__ = [
+    "CLIENT_ORDER",
+    "OPTIONS",
+    "PeerChannel",
+    "Read",
+    "connect",
+    "exchange",
+    "find_target",
+    "platform_settings",
+    "process_credential",
+    "read",
+]
 
 CLIENT_ORDER: tuple[Maker, ...] = (
     client_telemetry.telemetry,  # outermost: sees the final outcome, and names the request for everything below
@@ -59,80 +70,8 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 """Channel options, the same for every peer."""
 
-_shared: dict[tuple[asyncio.AbstractEventLoop, str, str, int, tuple[Maker, ...]], _Shared] = {}
+_shared: dict[tuple[asyncio.AbstractEventLoop, str, str, int, tuple[Maker, ...]], Shared] = {}
 _credentials: dict[Path, FileCredential] = {}
-
-
-@dataclass(slots=True)
-class _Shared:
-    """One channel per target, credential and event loop, held by several users; the last one closes it."""
-
-    found: Found
-    chain: ClientChain
-    users: int = 0
-
-    @property
-    def transport(self) -> Transport:
-        """The way to the target."""
-        return self.found.transport
-
-
-class PeerChannel(grpc.aio.Channel):
-    """A user's hold on the channel to a service. Give it to a generated stub; close it when done."""
-
-    def __init__(self, shared: _Shared, release: Callable[[], bool]) -> None:
-        self._shared = shared
-        self._release = release
-
-    @property
-    def peer(self) -> Peer:
-        """What this process knows of the target: breakers, retry budget, kept answers."""
-        return self._shared.chain.peer
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self, grace: float | None = None) -> None:
-        """Lets go. The channel is closed when its last user lets go."""
-        if self._release():
-            await self._shared.found.close(grace)
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """State of the connection."""
-        return self._shared.transport.state(try_to_connect)
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Returns when the state is another."""
-        await self._shared.transport.state_change(last_observed_state)
-
-    async def channel_ready(self) -> None:
-        """Returns when the channel is connected."""
-        while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-            await self._shared.transport.state_change(state)
-
-    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> UnaryUnary:
-        """As grpc.aio.Channel, with the chain."""
-        return UnaryUnary(self._shared.chain, method, self._sender("unary_unary", method, *args, **kwargs))
-
-    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> UnaryStream:
-        """As grpc.aio.Channel, with the chain."""
-        return UnaryStream(self._shared.chain, method, self._sender("unary_stream", method, *args, **kwargs))
-
-    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> StreamUnary:
-        """As grpc.aio.Channel, with the chain."""
-        return StreamUnary(self._shared.chain, method, self._sender("stream_unary", method, *args, **kwargs))
-
-    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> StreamStream:
-        """As grpc.aio.Channel, with the chain."""
-        return StreamStream(self._shared.chain, method, self._sender("stream_stream", method, *args, **kwargs))
-
-    def _sender(self, shape: str, method: str, *args: Any, **kwargs: Any) -> Sender:
-        # Generated stubs name the deserializer; it shall tell of answers that cannot be read.
-        kwargs["response_deserializer"] = readable(kwargs.get("response_deserializer"))
-        return self._shared.transport.sender(shape, method, *args, **kwargs)
 
 
 M = TypeVar("M", bound=Message)
@@ -225,7 +164,7 @@ def _open(
     settings: PlatformSettings,
     clock: Clock,
     order: tuple[Maker, ...],
-) -> _Shared:
+) -> Shared:
     peer = Peer(
         name=name,
         clock=clock,
@@ -251,7 +190,7 @@ def _open(
     peer.connectivity = lambda: transport.state().name
     # While a breaker lets no call through, nobody else would ask gRPC to connect again.
     peer.reconnect = lambda: transport.state(try_to_connect=True) is grpc.ChannelConnectivity.READY
-    return _Shared(found, ClientChain(peer, order, adjust))
+    return Shared(found, ClientChain(peer, order, adjust))
 
 
 @cache

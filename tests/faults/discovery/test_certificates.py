@@ -1,0 +1,154 @@
+"""Mutual TLS between our client and our server: who is refused, and certificates that change under calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from trunk.testing.v1 import ping_service_pb2 as pb
+from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
+from trunkline.client import connect
+from trunkline.errors import ServiceError
+from trunkline.server import Server
+from trunkline.service import Service
+from trunkline.settings import PlatformSettings
+from trunkline.testing.certificates import Authority, write
+from trunkline.testing.ping import BENCH_SETTINGS, PingServicer, Reached
+from trunkline.tls import TlsFiles
+
+from tests.shop.waiting import until
+
+
+def with_tls(files: TlsFiles) -> PlatformSettings:
+    """Settings of a process with these certificates."""
+    told = {"tls_cert_file": files.certificate, "tls_key_file": files.key, "tls_ca_file": files.authority}
+    return BENCH_SETTINGS.model_copy(update=told)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    """Whom both ends trust."""
+    return Authority()
+
+
+@asynccontextmanager
+async def serving(files: TlsFiles) -> AsyncIterator[tuple[Server, Reached]]:
+    """A server with these certificates."""
+    reached = Reached()
+    service = Service(name="ping", servicers=[PingServicer(reached)])
+    async with Server([service], with_tls(files)) as server:
+        yield server, reached
+
+
+@asynccontextmanager
+async def calling(server: Server, files: TlsFiles, *, name: str = "ping") -> AsyncIterator[Any]:
+    """A stub of a process with these certificates, which takes the server for the service of a name."""
+    target = f"ipv4:127.0.0.1:{server.port}"
+    async with connect(name, target=target, settings=with_tls(files)) as channel:
+        yield pb_grpc.PingServiceStub(channel)
+
+
+async def refused(stub: Any) -> None:
+    """Demands that no connection comes about."""
+    with pytest.raises(ServiceError, match="PEER_UNREACHABLE"):
+        await stub.Ping(pb.PingRequest(), timeout=2.0)
+
+
+async def test_both_ends_know_each_other(authority: Authority, tmp_path: Path):
+    """D15: certificates of the same authority: calls pass, and plaintext is refused."""
+    async with serving(write(tmp_path, "ping", authority)) as (server, reached):
+        async with calling(server, write(tmp_path, "cart", authority)) as stub:
+            assert (await stub.Ping(pb.PingRequest(value="v"))).value == "v"
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as plain:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await pb_grpc.PingServiceStub(plain).Ping(pb.PingRequest(), timeout=2.0)
+        async with grpc.aio.secure_channel(
+            f"127.0.0.1:{server.port}",
+            grpc.ssl_channel_credentials(authority.pem),
+            options=[("grpc.ssl_target_name_override", "ping")],
+        ) as nameless:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await pb_grpc.PingServiceStub(nameless).Ping(pb.PingRequest(), timeout=2.0)
+        assert reached.calls["Ping"] == 1
+
+
+async def test_who_is_refused(authority: Authority, tmp_path: Path):
+    """D15: a client of another authority, or with an expired certificate, and a server that is another service or of
+    another authority: no handler runs, and the next honest call passes.
+    """
+    other = Authority("other")
+    async with serving(write(tmp_path, "ping", authority)) as (server, reached):
+        stranger = write(tmp_path / "stranger", "cart", other, authority)
+        # Trusts the server's authority; its own certificate is of one that the server does not trust.
+        async with calling(server, stranger) as stub:
+            await refused(stub)
+        async with calling(server, write(tmp_path / "late", "cart", authority, days=-1)) as stub:
+            await refused(stub)
+        async with calling(server, write(tmp_path, "cart", authority), name="stock") as stub:
+            await refused(stub)
+        async with calling(server, write(tmp_path / "trusts-other", "cart", other)) as stub:
+            await refused(stub)
+        assert reached.calls["Ping"] == 0
+        async with calling(server, write(tmp_path, "cart", authority)) as stub:
+            await stub.Ping(pb.PingRequest())
+
+
+@dataclass
+class Calls:
+    """A caller that calls all the time."""
+
+    stub: Any
+    channel: Any
+    answered: int = 0
+
+    async def go_on(self) -> None:
+        """Calls until it is cancelled; the first failure ends it."""
+        while True:
+            await self.stub.Ping(pb.PingRequest(), timeout=5.0)
+            self.answered += 1
+            await asyncio.sleep(0.01)
+
+    async def goes_over(self, task: asyncio.Task[None], since: int) -> None:
+        """Returns when the channel was replaced and twenty more calls are answered; or the task has failed."""
+        await until(lambda: task.done() or self.channel.replaced > since, "the channel is replaced", 10)
+        answered = self.answered
+        await until(lambda: task.done() or self.answered > answered + 20, "calls go on", 10)
+
+
+async def test_certificates_change_under_calls(authority: Authority, tmp_path: Path):
+    """D15: both ends go over to another authority in the three steps that need no pause, under calls all the time: none
+    fails, and in the end the first authority is refused.
+    """
+    following = Authority("following")
+    ping, cart = write(tmp_path, "ping", authority), write(tmp_path, "cart", authority)
+    before = write(tmp_path / "before", "old", authority)
+    async with serving(ping) as (server, _):
+        target = f"ipv4:127.0.0.1:{server.port}"
+        async with connect("ping", target=target, settings=with_tls(cart)) as channel:
+            calls = Calls(pb_grpc.PingServiceStub(channel), channel)
+            task = asyncio.create_task(calls.go_on())
+            # Trust both; then show the new one; then trust it alone.
+            for signer, *trusted in ([authority, following], [following, authority], [following]):
+                since = channel.replaced
+                for name in ("ping", "cart"):
+                    write(tmp_path, name, signer, *trusted)
+                await calls.goes_over(task, since)
+            assert not task.done(), task
+            task.cancel()
+            await asyncio.wait({task})
+
+        async def old_is_refused() -> bool:
+            async with calling(server, before) as old:
+                try:
+                    await old.Ping(pb.PingRequest(), timeout=1.0)
+                except ServiceError:
+                    return True
+            return False
+
+        await until(old_is_refused, "the first authority is refused", 10)
