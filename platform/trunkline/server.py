@@ -16,13 +16,15 @@ from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.drain import Patience, leave
 from trunkline.health import Health
-from trunkline.interceptors import identity, server_policies, server_telemetry, validation
+from trunkline.interceptors import identity, overload, server_policies, server_telemetry, validation
 from trunkline.interceptors.call_state import CallStateServicer
 from trunkline.interceptors.host import Host, Maker
 from trunkline.interceptors.idempotency import idempotency
+from trunkline.interceptors.intake import Intake, asking_server
 from trunkline.interceptors.server_chain import ServerChain
 from trunkline.method import ContractError, methods_of
 from trunkline.overrides import check, effective
+from trunkline.policies.concurrency import AdaptiveLimit
 from trunkline.registration import leases_of
 from trunkline.registry.lease import Leases
 from trunkline.service import Background, Service, dependencies, gates, names_of, services_of
@@ -33,15 +35,16 @@ from trunkline.tls import TlsSource, server_credentials
 __all__ = ["OPTIONS", "SERVER_ORDER", "BackgroundFailed", "Context", "PortInUse", "Server", "Service", "serve"]
 
 SERVER_ORDER: tuple[Maker, ...] = (
-    server_telemetry.telemetry,  # outermost: it must see the final status, rejections included
+    overload.concurrency,  # outermost: what a full server refuses must cost next to nothing, counts but no log line
+    server_telemetry.telemetry,  # it must see the final status, all other rejections included
     server_policies.errors,  # everything below may raise ServiceError
     server_policies.deadline,  # refuse hopeless work before spending anything on it
-    server_policies.concurrency,  # shed load before the costlier checks
     identity.authentication,  # who is calling
     identity.authorization,  # may they: so far only headers were looked at, the message is not read yet
     identity.lapse,  # for how long: a stream ends with its token
-    server_policies.rate_limit,  # per tenant, so after authentication
+    overload.rate_limit,  # per tenant, so after authentication
     validation.validation,  # reads and decodes: the handler sees only well-formed requests
+    overload.intake,  # work begins when nobody waits to come in: who is to be refused is refused before
     idempotency,  # innermost: replay the stored answer of a repeated key
 )
 """The server chain, outermost first."""
@@ -113,6 +116,7 @@ class Server:
         self._tasks: list[asyncio.Task[None]] = []
         self._patience = Patience()
         self._drain_lock = asyncio.Lock()
+        self._intake = Intake()
         self._closed = False
         self._leases: Leases | None = None
 
@@ -145,7 +149,7 @@ class Server:
         self.health.register(chain)
         if self._settings.profile == "development":
             reflection.enable([*names, *self.health.service_names], chain)
-        self._server = grpc.aio.server(handlers=[chain], options=list(self._options.items()))
+        self._server = asking_server(self._intake, [chain], list(self._options.items()))
         self.port = self._bound()
         await self.health.check()
         await self._server.start()
@@ -219,6 +223,8 @@ class Server:
             clock=self._clock,
             verifier=service.verifier,
             answers=service.answers,
+            limit=AdaptiveLimit(self._settings.limit_settings(), 0.0),
+            intake=self._intake,
             max_concurrent_calls=self._settings.max_concurrent_calls,
             rate_per_tenant=self._settings.rate_per_tenant,
             log_messages=self._settings.log_messages,

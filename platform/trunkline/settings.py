@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from trunkline import overrides
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
+from trunkline.policies.concurrency import LimitSettings
 from trunkline.tls import TlsFiles
 
 Profile = Literal["development", "test", "production"]
@@ -93,7 +94,9 @@ class PlatformSettings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that serve on the one port. A service with a database of its own has one."""
     max_concurrent_calls: int = Field(default=256, ge=1)
-    """Calls a server runs at once; more are refused with a push-back."""
+    """Calls a server runs at once at most; more are refused with a push-back. Streams are counted apart."""
+    min_concurrent_calls: int = Field(default=16, ge=1)
+    """Calls a server runs at once however slow they get; above it the limit adapts, up to max_concurrent_calls."""
     rate_per_tenant: float = Field(default=0.0, ge=0)
     """Calls a second a tenant may make of one process; 0 means no limit."""
     retry_attempts: int = Field(default=3, ge=1, le=5)
@@ -158,6 +161,10 @@ class PlatformSettings(BaseSettings):
         if self.tls_cert_file is None or self.tls_key_file is None or self.tls_ca_file is None:
             return None
         return TlsFiles(self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
+
+    def limit_settings(self) -> LimitSettings:
+        """Bounds of the adaptive limit."""
+        return LimitSettings(floor=self.min_concurrent_calls, ceiling=self.max_concurrent_calls)
 
     def breaker_settings(self) -> BreakerSettings:
         """The preset, with what is overridden."""

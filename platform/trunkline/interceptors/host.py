@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,8 +10,10 @@ from typing import Protocol
 from trunkline.call import IdempotencyContext, Principal
 from trunkline.clock import Clock
 from trunkline.interceptors.chain import Gate, Policy
+from trunkline.interceptors.intake import Intake
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import Method
+from trunkline.policies.concurrency import AdaptiveLimit, LimitSettings
 from trunkline.telemetry.messages import LogMessages
 
 ServerPolicy = Policy[ServerCall, bytes | None]
@@ -55,14 +58,22 @@ class Host:
     """Where answers are stored; None: this server replays nothing."""
     name: str = ""
     """Of the service."""
+    limit: AdaptiveLimit = field(default_factory=lambda: AdaptiveLimit(LimitSettings(), 0.0))
+    """How many unary calls are served at once."""
+    intake: Intake = field(default_factory=Intake)
+    """Lets calls in that wait in gRPC; one for all hosts of an event loop."""
     max_concurrent_calls: int = 256
-    """Calls served at once."""
+    """Streams served at once, beside the unary calls."""
     rate_per_tenant: float = 0.0
     """Calls a second of one tenant; 0 means no limit."""
     log_messages: LogMessages = "never"
     """Whether log lines show requests and answers, redacted."""
     running: int = 0
     """Calls being served, the one that asks among them; kept by the telemetry link."""
+    shed: int = 0
+    """Calls refused because too many ran."""
+    tells_at: float = -math.inf
+    """Instant (monotonic) from which the next one refused is told in the log."""
     next_free: dict[str, float] = field(default_factory=dict)
     """State of the rate limit, per tenant."""
     in_progress: dict[tuple[str, str, str], float] = field(default_factory=dict)

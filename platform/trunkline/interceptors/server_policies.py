@@ -14,12 +14,9 @@ from trunkline.interceptors.chain import Gate, Proceed
 from trunkline.interceptors.host import Host, ServerGate, ServerPolicy
 from trunkline.interceptors.server_call import DEAD_CALL_S, ServerCall, TimeLimit
 from trunkline.method import EXEMPT_SERVICES, Method
-from trunkline.policies import rate
 from trunkline.policies.deadline import LONGEST_S, RESERVE_S, hopeless, server_deadline
 from trunkline.telemetry.card_numbers import MASK, masked, refusable
 
-SHED_RETRY_S = 0.1
-"""Seconds after which a call that was shed may come back."""
 _log = structlog.get_logger("trunkline.server")
 
 
@@ -149,43 +146,3 @@ def _expired_at_work() -> ServiceError:
 
 def _expired(message: str) -> ServiceError:
     return platform_error(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED", message)
-
-
-def concurrency(method: Method, host: Host) -> ServerGate | None:
-    """Sheds calls beyond what a server may run at once, before the costlier checks."""
-    if method.service in EXEMPT_SERVICES:
-        return None
-
-    def check(_: ServerCall) -> None:
-        if host.running > host.max_concurrent_calls:
-            raise platform_error(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "CONCURRENCY_LIMIT",
-                "the server runs as many calls as it may",
-                retry_after_s=SHED_RETRY_S,
-            )
-
-    return Gate(check)
-
-
-def rate_limit(method: Method, host: Host) -> ServerGate | None:
-    """Holds each tenant to its share."""
-    if not host.rate_per_tenant or method.service in EXEMPT_SERVICES:
-        return None
-    limit = rate.RateLimit(host.rate_per_tenant, max(1, int(host.rate_per_tenant)))
-
-    def check(call: ServerCall) -> None:
-        tenant = call.inbound.tenant_id
-        if not tenant:
-            return
-        decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0), cost=method.cost)
-        host.next_free[tenant] = decision.next_free
-        if not decision.admitted:
-            raise platform_error(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "RATE_LIMIT",
-                "the tenant calls too often",
-                retry_after_s=decision.retry_after_s,
-            )
-
-    return Gate(check)

@@ -14,8 +14,10 @@ from trunkline import headers
 from trunkline.call import InboundCall, became_current, new_request_id
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
+from trunkline.interceptors.overload import limited
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
+from trunkline.policies.concurrency import MethodLatency
 from trunkline.policies.deadline import hopeless
 from trunkline.telemetry import audit
 from trunkline.telemetry.card_numbers import refusable
@@ -36,6 +38,7 @@ _log = structlog.get_logger("trunkline.server")
 def telemetry(method: Method, host: Host) -> ServerPolicy:
     """Makes the call the current one; counts and traces it, and tells of its outcome in one line."""
     lines = _Lines(method, host)
+    limit, latency = host.limit, MethodLatency() if limited(method) else None
     told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
     # Every client watches the health of every server: nothing to tell.
     verbose, exempt = lines.verbose, method.service in EXEMPT_SERVICES
@@ -46,6 +49,8 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
         became_current(inbound)
         told.started()
         host.running += 1
+        if latency is not None:
+            limit.began()
         started = timer()
         code, answer = "OK", None
         try:
@@ -57,8 +62,17 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
             code = call.error.code.name if call.error else "INTERNAL"
             raise
         finally:
-            seconds = timer() - started
+            ended = timer()
+            seconds = ended - started
             host.running -= 1
+            if latency is None:
+                pass
+            elif code == "OK":
+                limit.served(latency, seconds, ended)
+            elif code == "DEADLINE_EXCEEDED":
+                limit.dropped(ended)
+            else:
+                limit.left()
             told.ended(code, seconds)
             if (verbose or code != "OK") and not exempt:
                 lines.tell(call, code, seconds, answer)

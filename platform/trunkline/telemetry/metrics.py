@@ -96,7 +96,7 @@ class ClientMetrics:
 class ServerMetrics:
     """Counts of the calls of one served method. Its methods are for the event loop's thread."""
 
-    __slots__ = ("begun", "calls", "method", "running")
+    __slots__ = ("begun", "calls", "method", "refusals", "running")
 
     def __init__(self, method: str) -> None:
         self.method = method.lstrip("/")
@@ -107,6 +107,8 @@ class ServerMetrics:
         """Calls that have begun and not ended."""
         self.calls = Durations()
         """How long calls took."""
+        self.refusals: dict[str, int] = {}
+        """Calls refused because there were too many, by the reason they were told."""
 
     def started(self) -> None:
         """A call begins."""
@@ -117,6 +119,10 @@ class ServerMetrics:
         """A call ended with code after so many seconds."""
         self.running -= 1
         self.calls.add(code, seconds)
+
+    def refused(self, reason: str) -> None:
+        """A call is refused because there are too many."""
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
 
 
 class Metrics:

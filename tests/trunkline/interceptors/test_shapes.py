@@ -121,14 +121,15 @@ def test_the_order_of_both_chains():
         "attempts",
     ]
     assert [maker.__name__ for maker in server.SERVER_ORDER] == [
+        "concurrency",
         "telemetry",
         "errors",
         "deadline",
-        "concurrency",
         "authentication",
         "authorization",
         "lapse",
         "rate_limit",
         "validation",
+        "intake",
         "idempotency",
     ]

@@ -1,0 +1,110 @@
+"""Links of the server chain that refuse calls a server, or a tenant, has too many of: see docs/overload.md."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable
+
+import grpc
+import structlog
+
+from trunkline.errors import Trailers, platform_error, trailers_of
+from trunkline.interceptors.chain import Gate
+from trunkline.interceptors.host import Host, ServerGate
+from trunkline.interceptors.server_call import ServerCall
+from trunkline.method import EXEMPT_SERVICES, Method
+from trunkline.policies import rate
+from trunkline.telemetry.metrics import METRICS
+
+SHED_RETRY_S = (0.1, 0.3)
+"""Seconds after which a call that was shed may come back: between these, or all would come back together."""
+TOLD_EVERY_S = 10.0
+"""Seconds between two log lines that tell of shed calls: a line for each would be work that a full server has not."""
+CONCURRENCY_LIMIT, RATE_LIMIT = "CONCURRENCY_LIMIT", "RATE_LIMIT"
+"""Reasons."""
+ALWAYS_ANSWERED = EXEMPT_SERVICES | {"trunk.policy.v1.CallStateService"}
+"""gRPC services that a full server answers too: whoever asks how it is."""
+_REFUSED = "the server runs as many calls as it may"
+_VARIANTS = 64
+_log = structlog.get_logger("trunkline.server")
+
+
+def limited(method: Method) -> bool:
+    """Whether the adaptive limit is about it, and learns from it: a stream lasts as long as its caller likes."""
+    return not (method.client_streaming or method.server_streaming or method.service in ALWAYS_ANSWERED)
+
+
+def _shed_trailers() -> tuple[Trailers, ...]:
+    """What a shed call is told, with waits spread evenly. Made once: a refusal costs next to nothing of ours."""
+    low, high = SHED_RETRY_S
+    waits = [low + (high - low) * number / (_VARIANTS - 1) for number in range(_VARIANTS)]
+    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
+    return tuple(
+        trailers_of(platform_error(exhausted, CONCURRENCY_LIMIT, _REFUSED, retry_after_s=wait)) for wait in waits
+    )
+
+
+_SHED = _shed_trailers()
+
+
+def concurrency(method: Method, host: Host) -> ServerGate | None:
+    """Sheds calls beyond what a server may run at once: before anything is spent on them, and so not logged singly."""
+    if method.service in ALWAYS_ANSWERED:
+        return None
+    told, limit = METRICS.server(method.path), host.limit
+
+    def check(call: ServerCall) -> Awaitable[None] | None:
+        if limit.running >= limit.limit:
+            return shed(call)
+        return None
+
+    def check_stream(call: ServerCall) -> Awaitable[None] | None:
+        return shed(call) if host.running - limit.running >= host.max_concurrent_calls else None
+
+    async def shed(call: ServerCall) -> None:
+        told.started()
+        told.ended("RESOURCE_EXHAUSTED", 0.0)
+        told.refused(CONCURRENCY_LIMIT)
+        _tell_of_shedding(host)
+        await call.context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _REFUSED, random.choice(_SHED))
+
+    return Gate(check if limited(method) else check_stream)
+
+
+def _tell_of_shedding(host: Host) -> None:
+    host.shed += 1
+    now = host.clock.monotonic()
+    if now >= host.tells_at:
+        host.tells_at = now + TOLD_EVERY_S
+        _log.warning("calls are shed", service=host.name, limit=host.limit.limit, running=host.running, shed=host.shed)
+
+
+def intake(method: Method, host: Host) -> ServerGate | None:
+    """Lets calls in that wait in gRPC, before it begins another."""
+    if not limited(method):
+        return None
+    turn = host.intake.turn
+    return Gate(lambda _: turn())
+
+
+def rate_limit(method: Method, host: Host) -> ServerGate | None:
+    """Holds each tenant to its share."""
+    if not host.rate_per_tenant or method.service in EXEMPT_SERVICES:
+        return None
+    limit = rate.RateLimit(host.rate_per_tenant, max(1, int(host.rate_per_tenant)))
+
+    def check(call: ServerCall) -> None:
+        tenant = call.inbound.tenant_id
+        if not tenant:
+            return
+        decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0), cost=method.cost)
+        host.next_free[tenant] = decision.next_free
+        if not decision.admitted:
+            raise platform_error(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                RATE_LIMIT,
+                "the tenant calls too often",
+                retry_after_s=decision.retry_after_s,
+            )
+
+    return Gate(check)
