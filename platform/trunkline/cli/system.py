@@ -1,44 +1,97 @@
-"""`trunkline ps`: what runs, where it listens and how it is."""
+"""`trunkline ps`: who serves what, where, since when, and how it is."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trunkline.cli.output import print_json, print_table
-from trunkline.cli.running import running_system, settings
+from trunkline.cli.running import CommandError, running_system, settings
 
 if TYPE_CHECKING:
     from trunkline.launcher.supervisor import ProcessState
+    from trunkline.registry.instance import Instance
+    from trunkline.settings import PlatformSettings
 
-COLUMNS = ("name", "address", "health", "pid", "state")
-"""What is told of each program."""
+COLUMNS = ("name", "address", "health", "since", "pid", "host", "state")
+"""What is told of each server and program."""
+
+Row = dict[str, object]
+"""One of them."""
 
 
 def ps(as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False) -> None:
-    """List the services of the system that runs here."""
-    system = running_system()
-    addresses = dict(system.services)
-    rows = asyncio.run(_rows(addresses))
+    """List who serves what, since when and how healthy: what runs here, and what is in the registry."""
+    told = settings()
+    try:
+        system = running_system()
+        addresses, registry_url, local = dict(system.services), system.redis_url, True
+    except CommandError:
+        if not told.registry_url:
+            raise
+        addresses, registry_url, local = {}, "", False
+    rows = asyncio.run(_rows(told, addresses, told.registry_url or registry_url, local=local))
     if as_json:
         print_json(rows)
     else:
-        print_table(COLUMNS, rows)
+        print_table(COLUMNS, [row | {"since": _ago(str(row["since"]), datetime.now(UTC))} for row in rows])
 
 
-async def _rows(addresses: dict[str, str]) -> list[dict[str, object]]:
-    states = await asyncio.to_thread(_states)
-    health = await asyncio.gather(*(_health(address) for address in addresses.values()))
-    told = dict(zip(addresses, health, strict=True))
-    return [_row(name, addresses.get(name, ""), told.get(name, ""), states) for name in {**addresses, **states}]
+async def _rows(told: PlatformSettings, addresses: Mapping[str, str], registry_url: str, *, local: bool) -> list[Row]:
+    states = await asyncio.to_thread(_states) if local else {}
+    instances = await _instances(registry_url)
+    places = list(
+        {**dict.fromkeys(addresses.items()), **dict.fromkeys((one.service, one.address) for one in instances)}
+    )
+    health = dict(zip(places, await asyncio.gather(*(_health(*place, told) for place in places)), strict=True))
+    return rows_of(health, {(name, addresses.get(name, "")): one for name, one in states.items()}, instances)
 
 
-def _row(name: str, address: str, health: str, states: dict[str, ProcessState]) -> dict[str, object]:
-    state = states.get(name)
-    pid, description = (state.pid, f"{state.state} {state.description}") if state else (0, "")
-    return {"name": name, "address": address, "health": health, "pid": pid, "state": description}
+def rows_of(
+    health: Mapping[tuple[str, str], str],
+    states: Mapping[tuple[str, str], ProcessState],
+    instances: Sequence[Instance],
+) -> list[Row]:
+    """What is told, a row for each server and for each program that is none.
+
+    Args:
+        health: of each (service, address).
+        states: of the programs that supervisord runs here, each by its name and where it serves, if it does.
+        instances: who is registered.
+    """
+    registered = {(one.service, one.address): one for one in instances}
+    rows: list[Row] = []
+    for (name, address), how in health.items():
+        instance, program = registered.get((name, address)), states.get((name, address))
+        row: Row = {"name": name, "address": address, "health": how, "since": "", "pid": 0, "host": "", "state": ""}
+        if program is not None:
+            row |= {"pid": program.pid, "state": program.state}
+        if instance is not None:
+            since = datetime.fromtimestamp(instance.start_time, UTC).isoformat(timespec="seconds")
+            row |= {"since": since, "pid": instance.pid, "host": instance.host}
+            if program is None or instance.state != "serving":
+                row["state"] = instance.state
+        rows.append(row)
+    for (name, address), program in states.items():
+        if (name, address) not in health:
+            row = {"name": name, "address": "", "health": "", "since": "", "pid": program.pid, "host": ""}
+            rows.append(row | {"state": f"{program.state} {program.description}"})
+    return rows
+
+
+def _ago(since: str, now: datetime) -> str:
+    """How long ago, for people."""
+    if not since:
+        return ""
+    seconds = int((now - datetime.fromisoformat(since)).total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{max(0, seconds)} s"
 
 
 def _states() -> dict[str, ProcessState]:
@@ -52,7 +105,23 @@ def _states() -> dict[str, ProcessState]:
         return {}
 
 
-async def _health(address: str) -> str:
+async def _instances(registry_url: str) -> list[Instance]:
+    from trunkline.registry.redis import RedisRegistry, RegistryUnavailable
+
+    if not registry_url:
+        return []
+    registry = RedisRegistry(registry_url)
+    try:
+        found = await registry.read(await registry.services())
+    except RegistryUnavailable as error:
+        typer.echo(f"trunkline: the registry does not answer ({error}); this is what runs here", err=True)
+        return []
+    finally:
+        await registry.close()
+    return [one for instances in found.values() for one in instances]
+
+
+async def _health(name: str, address: str, told: PlatformSettings) -> str:
     from trunkline.launcher.readiness import is_serving
 
-    return "SERVING" if await is_serving(address) else "NOT_SERVING"
+    return "SERVING" if await is_serving(address, name, told.tls_files()) else "NOT_SERVING"

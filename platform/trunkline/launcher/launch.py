@@ -123,7 +123,10 @@ def _redis_command(spec: SystemSpec) -> list[str] | None:
 
 def _environment(spec: SystemSpec) -> dict[str, str]:
     marked = {**environment(), **spec.environment, MARK: str(Places.of(spec.var_dir).var_dir)}
-    return {**marked, "REDIS_URL": spec.url_of_redis} if spec.url_of_redis else marked
+    if not spec.url_of_redis:
+        return marked
+    # Its services stand in the registry for whoever asks who serves what; their addresses are known without it.
+    return {"TRUNKLINE_REGISTRY_URL": spec.url_of_redis, **marked, "REDIS_URL": spec.url_of_redis}
 
 
 def _describe(spec: SystemSpec) -> RunningSystem:

@@ -14,6 +14,7 @@ import redis.exceptions
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from trunkline.launcher.system import LOCAL_HOST, LaunchError
+from trunkline.tls import TlsFiles, read
 
 POLL_S = 0.05
 """Seconds between two looks."""
@@ -57,9 +58,20 @@ async def wait_serving(address: str) -> None:
             await asyncio.sleep(POLL_S)
 
 
-async def is_serving(address: str) -> bool:
-    """Whether the service at host:port says SERVING now."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+async def is_serving(address: str, name: str = "", tls: TlsFiles | None = None) -> bool:
+    """Whether the service at host:port says SERVING now.
+
+    Args:
+        address: where.
+        name: of the service; with TLS its certificate must hold it.
+        tls: certificates of whoever asks; None: plaintext.
+    """
+    if tls is None:
+        channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+    else:
+        named = (*_OPTIONS, ("grpc.ssl_target_name_override", name))
+        channel = grpc.aio.secure_channel(address, read(tls).channel_credentials(), options=named)
+    async with channel:
         return await _serving(channel)
 
 

@@ -9,8 +9,11 @@ import pytest
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
 from trunkline.auth.files import write_private
+from trunkline.cli.system import rows_of
 from trunkline.errors import unauthenticated
 from trunkline.launcher.ports import free_port
+from trunkline.launcher.supervisor import ProcessState
+from trunkline.registry.instance import Instance
 from trunkline.registry.system import RunningSystem, write_system
 from trunkline.testing.ping import bench
 
@@ -69,6 +72,32 @@ async def test_ps_tells_health(run_trunkline, announce, identity_address):
     table = await run_trunkline("ps")
     assert table.status == 0
     assert identity_address in table.out
+
+
+def test_ps_tells_who_is_registered():
+    """A server that is registered, here or on another machine, is told with its start, its process and its state; a
+    program that serves nothing is told too.
+    """
+    there = Instance(
+        service="item", instance_id="i", address="10.0.0.2:1", state="draining", start_time=0.0, host="b", pid=7
+    )
+    programs = {
+        (name, address): ProcessState(name, "shop", "RUNNING", pid, 0, "pid 5, uptime 0:00:09")
+        for name, address, pid in (("item", "127.0.0.1:1", 5), ("redis", "", 6))
+    }
+    health = {("item", "127.0.0.1:1"): "SERVING", ("item", "10.0.0.2:1"): "NOT_SERVING"}
+    first, second, redis = rows_of(health, programs, [there])
+    assert (first["address"], first["state"], first["pid"]) == ("127.0.0.1:1", "RUNNING", 5)
+    assert second == {
+        "name": "item",
+        "address": "10.0.0.2:1",
+        "health": "NOT_SERVING",
+        "since": "1970-01-01T00:00:00+00:00",
+        "pid": 7,
+        "host": "b",
+        "state": "draining",
+    }
+    assert (redis["name"], redis["pid"], redis["health"]) == ("redis", 6, "")
 
 
 async def test_token_acts_as_the_first(run_trunkline, announce, identity_address, tmp_path):
