@@ -74,6 +74,7 @@ class ExchangedCredential:
         self._held: _Held | None = None
         self._flight: _Flight | None = None
         self._refused: tuple[str, ServiceError] | None = None
+        self._told: tuple[str, str] | None = None
         self._pause_until = 0.0
 
     def token_at_hand(self) -> str | None:
@@ -130,12 +131,15 @@ class ExchangedCredential:
         life_s = max(MIN_LIFE_S, (expire_time - self._clock.now()).total_seconds())
         now = self._clock.monotonic()
         if self._flight is not None and self._flight.credential == credential:
-            self._refused = None
+            self._refused = self._told = None
             self._held = _Held(credential, token, now + RENEW_AT * life_s, now + life_s)
         return token
 
     def _note(self, credential: str, error: ServiceError) -> None:
-        _log.warning("credential not exchanged", error=str(error))
+        if self._told != (credential, error.reason):
+            # Told once an outage or refusal: whoever needs a token asks again and again.
+            self._told = (credential, error.reason)
+            _log.warning("credential not exchanged", error=str(error))
         self._pause_until = self._clock.monotonic() + PAUSE_S
         if error.code is grpc.StatusCode.UNAUTHENTICATED:
             self._refused = (credential, error)

@@ -21,11 +21,13 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError, platform_error
 
 REFRESH_S = 60.0
-"""Least time between two fetches while there is a key, in seconds."""
+"""Least time between two fetches that succeed, in seconds."""
 BACKOFF_BASE_S = 0.1
-"""Wait after the first failed fetch while there is no key; it doubles, in seconds."""
+"""Wait after the first failed fetch; it doubles, in seconds."""
 BACKOFF_CAP_S = 5.0
-"""Longest of these waits, in seconds."""
+"""Longest of these waits, and each of them while there is a key, in seconds."""
+WAIT_S = 1.0
+"""Longest that a call waits for a key nobody here knows, while there are others, in seconds."""
 
 _log = structlog.get_logger("trunkline.auth")
 
@@ -73,8 +75,8 @@ class VerificationKey:
 class PublicKeys:
     """Every key this process verifies tokens with.
 
-    A call whose key is known never waits. While there is a key, fetches are a minute apart, whatever tokens
-    arrive; while there is none, they are repeated with a growing wait.
+    A call whose key is known never waits. Fetches are a minute apart, whatever tokens arrive; those that fail are
+    repeated sooner, with a growing wait while there is no key.
     """
 
     def __init__(self, fetch: Fetch, path: Path | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -93,17 +95,19 @@ class PublicKeys:
         """The key of this id, or None if it verifies nothing now.
 
         Raises:
-            ServiceError: UNAVAILABLE / KEYS_UNAVAILABLE while there is no key at all.
+            ServiceError: UNAVAILABLE / KEYS_UNAVAILABLE while there is no key at all, and for an unknown key while the
+                list cannot be had: it may be a new one.
         """
         if key_id in self._keys:
             self.refresh_if_due()
         elif self._running or self._clock.monotonic() >= self.next_fetch:
-            await asyncio.shield(self._start())
-        if not self._keys:
+            await asyncio.wait({self._start()}, timeout=WAIT_S if self._keys else None)
+        found = self._keys.get(key_id)
+        if found is None and (not self._keys or self._failures):
             wait_s = max(0.0, self.next_fetch - self._clock.monotonic())
             code = grpc.StatusCode.UNAVAILABLE
             raise platform_error(code, "KEYS_UNAVAILABLE", "no public keys to verify tokens with", retry_after_s=wait_s)
-        return self._keys.get(key_id)
+        return found
 
     def refresh_if_due(self) -> None:
         """Starts fetching the keys again if the last time is a minute ago. Does not wait for them."""
@@ -128,16 +132,21 @@ class PublicKeys:
 
     async def _refresh(self) -> None:
         self._failures += 1
-        wait_s = REFRESH_S if self._keys else min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(self._failures - 1, 10))
-        self.next_fetch = self._clock.monotonic() + wait_s
+        growing_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(self._failures - 1, 10))
+        self.next_fetch = self._clock.monotonic() + (BACKOFF_CAP_S if self._keys else growing_s)
         try:
             fetched = _usable(await self._fetch())
         except (ServiceError, OSError) as error:
-            _log.warning("public keys not refreshed", error=str(error), failures=self._failures)
+            if self._failures == 1:
+                # Told once an outage: it is tried again every few seconds.
+                _log.warning("public keys not refreshed", error=str(error), kept=sorted(self._keys))
             return
         if not fetched:
-            _log.error("identity service lists no usable public key", kept=sorted(self._keys))
+            if self._failures == 1:
+                _log.error("identity service lists no usable public key", kept=sorted(self._keys))
             return
+        if self._failures > 1:
+            _log.info("public keys refreshed again", failures=self._failures - 1)
         self._failures = 0
         self.next_fetch = self._clock.monotonic() + REFRESH_S
         if fetched != self._keys:
