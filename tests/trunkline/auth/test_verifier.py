@@ -196,8 +196,8 @@ async def test_signed_payload_that_is_no_object_is_refused(system, payload):
 
 
 async def test_long_token_is_refused_even_when_signed(system):
-    """Over 2048 characters nothing is looked at."""
-    await _refused(system, system.forge(padding="x" * 2048))
+    """Over 1024 characters nothing is looked at."""
+    await _refused(system, system.forge(padding="x" * 1024))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

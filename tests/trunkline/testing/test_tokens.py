@@ -30,6 +30,7 @@ async def test_its_verifier_knows_its_tokens(tokens: TokenFactory, kind: str):
     bearer = getattr(tokens, kind)(scopes=["till"])
     principal = asdict(await tokens.verifier.verify(bearer.sign()))
     assert principal.pop("token") == bearer.sign()
+    assert principal.pop("expires_at") > 0
     assert principal == asdict(bearer.claims)
     assert (principal["kind"], principal["scopes"]) == (kind, {"till"})
 
