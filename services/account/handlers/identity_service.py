@@ -6,13 +6,11 @@ import hashlib
 import hmac
 import re
 
-import structlog
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
 from trunkline.auth.tokens import SignedToken
 from trunkline.call import current_call
 from trunkline.clock import Clock
-from trunkline.errors import ServiceError, unauthenticated
 from trunkline.server import Context
 from trunkline.storage import Database
 
@@ -20,6 +18,7 @@ from services.account.domain.grant import ROOT, ROOT_ID, Grant, grant_of
 from services.account.domain.user import grant_of_user
 from services.account.handlers.convert import to_claims, to_principal
 from services.account.handlers.password_check import PasswordCheck
+from services.account.handlers.refusal import credential_invalid
 from services.account.handlers.throttle import RefusalThrottle
 from services.account.storage import api_keys, revocations
 from services.account.storage.signing_keys import SigningKeys
@@ -27,7 +26,6 @@ from services.wire.dates import to_timestamp
 
 _NO_HASH = bytes(32)
 _KEY_ID = re.compile(r"[a-z0-9_]{1,64}").fullmatch
-_log = structlog.get_logger("account.sign_in")
 
 
 class IdentityServicer(pb_grpc.IdentityServiceServicer):
@@ -63,19 +61,15 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         # Compared even where there is nothing to compare with: the time must not tell which ids exist.
         if not hmac.compare_digest(expected, given) or grant is None:
             self._throttle.refused(credential_id, given)
-            if expected is not _NO_HASH:
-                # Of others nothing more is told: an id that nobody has may be the secret itself.
-                _log.info("credential refused", credential_id=credential_id, revoked=grant is None)
-            raise _refused()
+            raise credential_invalid(_why(credential_id, grant, known=expected is not _NO_HASH))
         self._throttle.good(credential_id, given)
         token, expire_time = self._sign(grant)
         return pb.ExchangeCredentialResponse(token=token, expire_time=to_timestamp(expire_time))
 
     async def SignIn(self, request: pb.SignInRequest, context: Context) -> pb.SignInResponse:
         """Gives a token for a name and a password."""
-        found = await self._passwords.user(request.tenant_id, request.user_name, request.password)
-        if found is None:
-            raise _refused()
+        asked = request.tenant_id, request.user_name, request.password
+        found = await self._passwords.user(*asked, credential_invalid)
         token, expire_time = self._sign(grant_of_user(found.user, found.currency_code))
         return pb.SignInResponse(token=token, expire_time=to_timestamp(expire_time))
 
@@ -113,5 +107,7 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
         return stored.secret_hash, grant_of(stored.key, stored.currency_code) if valid else None
 
 
-def _refused() -> ServiceError:
-    return unauthenticated("CREDENTIAL_INVALID", "the credential is not valid")
+def _why(credential_id: str, grant: Grant | None, *, known: bool) -> str:
+    if not known:
+        return "unknown key"
+    return f"{'wrong secret' if grant is not None else 'revoked key'}: {credential_id}"

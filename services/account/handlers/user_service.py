@@ -12,7 +12,6 @@ from pos.account.v1 import user_pb2
 from pos.account.v1 import user_service_pb2 as pb
 from pos.account.v1 import user_service_pb2_grpc as pb_grpc
 from trunkline.clock import Clock
-from trunkline.errors import permission_denied
 from trunkline.server import Context
 from trunkline.storage import Database, Transaction, UnitOfWork
 
@@ -20,6 +19,7 @@ from services.account.domain.user import User, check_password, new_credential_id
 from services.account.handlers.convert import to_user
 from services.account.handlers.password_check import PasswordCheck
 from services.account.handlers.reach import calling_user, check_roles, one_tenant_in_reach
+from services.account.handlers.refusal import password_refused
 from services.account.storage import failures, revocations, tenants, users
 from services.wire.failures import refusals
 from services.wire.pages import page_of
@@ -141,8 +141,7 @@ class UserServicer(pb_grpc.UserServiceServicer):
         """Changes the password of the user who calls."""
         tenant_id, user_name = calling_user()
         check_password(request.new_password, user_name)
-        if await self._passwords.user(tenant_id, user_name, request.current_password) is None:
-            raise permission_denied("PASSWORD_REFUSED", "the current password is not valid")
+        await self._passwords.user(tenant_id, user_name, request.current_password, password_refused)
         password_hash, drawn = await self._passwords.hash(request.new_password), _draw()
 
         def work(tx: Transaction) -> pb.ChangePasswordResponse:

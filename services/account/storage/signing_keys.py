@@ -46,9 +46,12 @@ class SigningKeys:
         self._clock = clock
         self._listed_first_s = listed_first_s
         self._complaint = ""
-        self._seen = self._print()
         try:
-            self._keys = read_keys(directory) or [make_key(directory, clock.now())]
+            self._seen = self._print()
+            self._keys = read_keys(directory)
+            if not self._keys:
+                self._keys = [make_key(directory, clock.now())]
+                self._seen = self._print()
         except (KeyFileRefused, OSError) as error:
             raise DatabaseRefused(str(error)) from error
         self._look_at = clock.monotonic() + LOOK_S

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import structlog
-from trunkline.interceptors import server_telemetry
+from trunkline.telemetry import audit
 from trunkline.telemetry.logs import _call_fields
 from trunkline.testing.clock import FakeClock
 
-from services.account.handlers import identity_service, password_check
+from services.account.handlers import password_check
 from services.account.storage import signing_keys
 from tests.services.account.account_system import AccountSystem, running
 
@@ -40,11 +40,11 @@ async def clocked(tmp_path: Path, clock: FakeClock) -> AsyncIterator[AccountSyst
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> list[MutableMapping[str, Any]]:
-    """What the service logs from level info on, with the fields of the call, as its own process would."""
+    """What the service logs and its audit log, with the fields of the call as its own process would have them."""
     capture = structlog.testing.LogCapture()
     logger = structlog.wrap_logger(
         None, processors=[_call_fields, capture], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
     )
-    for module in (server_telemetry, password_check, identity_service, signing_keys):
+    for module in (audit, password_check, signing_keys):
         monkeypatch.setattr(module, "_log", logger)
     return capture.entries
