@@ -28,7 +28,12 @@ def forged(header: dict[str, Any] | None = None, key: Ed25519PrivateKey | None =
 
 def later(**seconds: int) -> Bad:
     """A token whose times are so many seconds from now."""
-    return lambda system: "Bearer " + system.forge(**{name: system.now + value for name, value in seconds.items()})
+
+    def make(system: System) -> str:
+        times: dict[str, Any] = {name: system.now + value for name, value in seconds.items()}
+        return "Bearer " + system.forge(**times)
+
+    return make
 
 
 def unsigned(alg: str) -> Bad:

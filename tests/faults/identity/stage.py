@@ -33,7 +33,7 @@ class Stage:
     """Stub of EffectService, on a channel without our chain."""
     ping: Any
     """Stub of PingService, whose streams never end, on the same channel."""
-    channel: grpc.aio.Channel
+    channel: Any
     """That channel."""
 
 

@@ -105,6 +105,7 @@ async def test_headers_of_somebody_elses_making(name):
         metadata = (*bearer(on.system.token(USER)), (name, "rival"))
         assert await outcome(on.effect.Add(pb.AddRequest(amount=1), metadata=metadata)) is None
         (call,) = on.effects.calls
+        assert call.caller is not None
         assert (call.tenant_id, call.caller.tenant_id) == ("acme", "acme")
 
 
@@ -117,4 +118,6 @@ async def test_of_two_tokens_the_first_counts():
         assert failure is not None
         assert failure.reason == "METADATA_REFUSED"
         assert await outcome(on.effect.Add(pb.AddRequest(amount=1), metadata=(*bearer(user), *bearer(service)))) is None
-        assert on.effects.calls[0].sender.kind == "user"
+        sender = on.effects.calls[0].sender
+        assert sender is not None
+        assert sender.kind == "user"
