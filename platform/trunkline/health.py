@@ -1,4 +1,8 @@
-"""Health: the standard service. Only the service's own database decides; what it needs of others is told beside."""
+"""Health: the standard service. Only the service's own database decides; what it needs of others is told beside.
+
+Three questions have three answers: whether to send calls here (the empty name, and each gRPC service), whether to
+restart the process (`liveness`), and what is amiss (`dep.<name>`).
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,16 @@ CHECK_INTERVAL_S = 1.0
 """Seconds between two looks."""
 CHECK_TIMEOUT_S = 2.0
 """A check that takes longer has failed, in seconds."""
+LIVENESS = "liveness"
+"""Name under which a process is SERVING as long as its event loop answers at all, without a database and in a drain."""
+TELL_S = 1.0
+"""A watcher that does not read holds nobody up for longer, in seconds."""
 _log = structlog.get_logger("trunkline.health")
 _Status = health_pb2.HealthCheckResponse
 
 
 class Health:
-    """What a process says of itself: the empty name and each gRPC service, and `dep.<name>` for its dependencies."""
+    """What a process says of itself: the empty name and each gRPC service, `dep.<name>`, and `liveness`."""
 
     service_names = (health.SERVICE_NAME,)
     """Full names of the gRPC services that this serves."""
@@ -33,6 +41,7 @@ class Health:
         self._gates = gates
         self._dependencies = dependencies
         self._draining = False
+        self._telling = asyncio.Lock()
         self._last: dict[str, bool] = {}
         self.changed: Callable[[], None] = lambda: None
         """Called when it begins or ceases to serve."""
@@ -60,28 +69,37 @@ class Health:
         checks = [*self._gates, *self._dependencies.values()]
         answers = await asyncio.gather(*(_answers(check) for check in checks))
         serving = all(answers[: len(self._gates)])
-        for name in self._names:
-            await self._tell(name, serving)
-        for name, alive in zip(self._dependencies, answers[len(self._gates) :], strict=True):
-            await self._tell(name, alive)
+        told = dict(zip(self._dependencies, answers[len(self._gates) :], strict=True))
+        await self._tell({**dict.fromkeys(self._names, serving), **told, LIVENESS: True})
 
     async def drain(self) -> None:
-        """NOT_SERVING for good."""
+        """Ready for no more calls, for good; alive all the same."""
         self._draining = True
-        await self._servicer.enter_graceful_shutdown()
+        await self._tell(dict.fromkeys(self._names, False))
 
     def end_watches(self) -> None:
         """Ends the streams of who watches: they would never end, and hold a drain up to its last second."""
         self._servicer.ending.set()
 
-    async def _tell(self, name: str, alive: bool) -> None:
-        if self._draining or self._last.get(name) == alive:
-            return
-        if name in self._last or not alive:
-            _log.info("health changed", name=name or "(all)", serving=alive)
-        self._last[name] = alive
-        await self._servicer.set(name, _Status.SERVING if alive else _Status.NOT_SERVING)
-        self.changed()
+    async def _tell(self, told: Mapping[str, bool]) -> None:
+        async with self._telling:  # a look that began before the drain must not have the last word
+            for name, alive in told.items():
+                known = self._last.get(name)
+                if known == alive or (self._draining and name in self._names and alive):
+                    continue
+                if not self._draining and (known is not None or not alive):
+                    _log.info("health changed", name=name or "(all)", serving=alive)
+                self._last[name] = alive
+                await self._set(name, _Status.SERVING if alive else _Status.NOT_SERVING)
+                self.changed()
+
+    async def _set(self, name: str, status: Any) -> None:
+        try:
+            async with asyncio.timeout(TELL_S):
+                await self._servicer.set(name, status)
+        except TimeoutError:
+            self._last.pop(name, None)
+            _log.warning("somebody watches health and does not read", name=name or "(all)")
 
 
 class _Servicer(health.aio.HealthServicer):

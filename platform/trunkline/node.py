@@ -32,8 +32,8 @@ from trunkline.storage import Database, DatabaseRefused, PlatformTables, UnitOfW
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
-LOCK_WAIT_S = 15.0
-"""Seconds a successor waits for the process that still owns the database; longer than a drain."""
+LOCK_WAIT_S, LOCK_SPARE_S = 15.0, 5.0
+"""Seconds a successor waits for the process that still owns the database; and longer than a drain by the second."""
 S = TypeVar("S", bound=ServiceSettings)
 
 
@@ -129,7 +129,9 @@ class Node(Generic[S]):
                 "and a file has one process; set TRUNKLINE_WORKERS=1"
             )
         self.database_file.parent.mkdir(parents=True, exist_ok=True)
-        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
+        drain_s = self.platform.drain_wait_s + self.platform.drain_s
+        lock_wait_s = max(LOCK_WAIT_S, drain_s + LOCK_SPARE_S)
+        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=lock_wait_s)
         await database.open()
         relay = self._relay(database, tables) if publishes else None
         unit = UnitOfWork(

@@ -10,6 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from trunkline import health
+from trunkline.health import LIVENESS
 from trunkline.testing.ping import BENCH_SETTINGS, Bench, bench
 
 from tests.trunkline.interceptors.shapes import stranger, stream
@@ -51,6 +52,38 @@ async def test_names():
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await status(channel, "no.such.Service")
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_liveness_is_another_question():
+    """A process is alive without its database and while it drains: restarting it would mend neither."""
+    database = Part()
+    database.alive = False
+    settings = BENCH_SETTINGS.model_copy(update={"drain_wait_s": 30.0})
+    async with bench(service={"gate": database}, settings=settings) as on, stranger(on) as channel:
+        assert [await status(channel, name) for name in ("", LIVENESS)] == [NOT_SERVING, SERVING]
+        database.alive = True
+        await on.server.health.check()
+        drain = asyncio.create_task(on.server.drain())
+        await until_not_serving(channel)
+        await on.server.health.check()
+        assert [await status(channel, name) for name in ("", LIVENESS)] == [NOT_SERVING, SERVING]
+        for _ in range(2):
+            on.server.interrupt()
+        await drain
+
+
+async def test_a_watcher_that_does_not_read_holds_nobody_up(monkeypatch):
+    """Telling one takes no longer than a bound; the others are told, and what it missed is told at the next look."""
+    monkeypatch.setattr(health, "TELL_S", 0.02)
+    database = Part()
+    async with bench(service={"gate": database}) as on, stranger(on) as channel:
+        servicer: Any = on.server.health._servicer
+        async with servicer._server_watchers[PING]:  # as one that waits for its reader
+            database.alive = False
+            await on.server.health.check()
+            assert [await status(channel, name) for name in ("", PING)] == [NOT_SERVING, SERVING]
+        await on.server.health.check()
+        assert await status(channel, PING) == NOT_SERVING
 
 
 async def test_only_the_own_database_gates():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from typing import Any
@@ -219,9 +218,9 @@ async def test_a_signal_ends_it(one):
     closed = Closed()
     async with asyncio.timeout(5):
         task = await served(ping(close=[closed.note("db")]))
-        os.kill(os.getpid(), one)
+        signal.raise_signal(one)
         await asyncio.sleep(0)
-        os.kill(os.getpid(), one)
+        signal.raise_signal(one)
         await task
     assert closed.names == ["db"]
 
@@ -238,10 +237,10 @@ async def test_a_second_interrupt_ends_the_waiting():
         running = asyncio.create_task(send(pb_grpc.PingServiceStub(channel), "Ping", pb.Behaviour(sleep_ms=60_000)))
         await until(lambda: reached.calls["Ping"] == 1)
         for one in (signal.SIGTERM, signal.SIGTERM):
-            os.kill(os.getpid(), one)
+            signal.raise_signal(one)
             await asyncio.wait((task,), timeout=0.1)
         assert not task.done()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         await task
         assert (reached.cancelled["Ping"], closed.names) == (1, ["db"])
         await asyncio.gather(running, return_exceptions=True)
