@@ -19,7 +19,7 @@ from tests.faults.isolation.contract import Rpc, rpcs_of
 from tests.faults.isolation.filling import Names, filled
 from tests.faults.isolation.names import chosen, ghosts, second
 from tests.faults.isolation.rows import NEW_PASSWORD, ROWS
-from tests.faults.isolation.story import Step, looking, opening, summing, trading
+from tests.faults.isolation.story import Step, apart, looking, opening, summing, trading
 from tests.faults.isolation.wire import Answer, Metadata, Sender, Wire
 from tests.shop.books import complaints
 from tests.shop.running import RunningShop
@@ -113,7 +113,7 @@ class Stage:
             rpc = self._by_name[step.rpc]
             names = second(tenant.names, step.second) if step.second else tenant.names
             request = filled(rpc, names, {**ROWS[step.rpc].fields, **step.fields})
-            key = f"story/{len(tenant.told)}"
+            key = f"story/{step.rpc}/{sum(told.rpc is rpc for told in tenant.told)}"
             metadata = (*tenant.senders[step.sender].metadata, (headers.IDEMPOTENCY_KEY, key))
             answer = await self.wire.call(rpc, request, metadata)
             assert answer.code == "OK", f"{tenant.tenant_id}: {step.rpc}: {answer.outcome}: {answer.text}"
@@ -124,6 +124,8 @@ class Stage:
 
     async def _trade(self, tenant: Tenant, sales: int) -> None:
         await self.play(tenant, opening())
+        if tenant is self.a:
+            await self.play(tenant, apart())
         await self._till(tenant, str(tenant.names.pop("till")))
         user = await self._answered(SIGN_IN, {**tenant.names, "password": NEW_PASSWORD})
         tenant.senders["user"] = Sender("user", _bearer(user))

@@ -64,6 +64,11 @@ def opening() -> Iterator[Step]:
     yield Step("office", f"{ACCOUNT}/CreateApiKey", "terminal_no", learns=learns)
 
 
+def apart() -> Iterator[Step]:
+    """What A alone does: its receipts have numbers of their own, which cart knows from an answer that it keeps."""
+    yield Step("office", f"{SETTINGS}/PutSetting", fields={"key": "receipt_no_range", "value": "700000-799999"})
+
+
 def trading(sales: int) -> Iterator[Step]:
     """The till opens and sells, takes a sale back, and leaves a cart open."""
     yield Step("till", f"{TERMINAL}/SignIn")

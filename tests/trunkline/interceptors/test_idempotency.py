@@ -178,6 +178,20 @@ async def test_keys_belong_to_tenants():
         assert {context.tenant_id for context in till.answers.asked} == {"acme", "rival"}
 
 
+async def test_a_key_that_runs_belongs_to_its_tenant():
+    """While a call runs, the same key of another tenant is free: nobody is told that another is busy."""
+    release = asyncio.Event()
+    till = Till(lambda _: release.wait() if len(till.effects.calls) == 1 else asyncio.sleep(0))
+    async with till.open() as on:
+        first = asyncio.create_task(_awaited(add(on, 5)))
+        await until(lambda: len(till.effects.calls) == 1)
+        till.credential.name = "rival"
+        await add(on, 5)
+        assert len(till.effects.calls) == 2
+        release.set()
+        await first
+
+
 async def test_the_stored_bytes_go_out():
     """What is answered is what was stored, not what the handler returned beside it."""
     till = Till()
