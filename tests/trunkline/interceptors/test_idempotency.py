@@ -181,7 +181,12 @@ async def test_keys_belong_to_tenants():
 async def test_a_key_that_runs_belongs_to_its_tenant():
     """While a call runs, the same key of another tenant is free: nobody is told that another is busy."""
     release = asyncio.Event()
-    till = Till(lambda _: release.wait() if len(till.effects.calls) == 1 else asyncio.sleep(0))
+
+    async def inside(_: Any) -> None:
+        if len(till.effects.calls) == 1:
+            await release.wait()
+
+    till = Till(inside)
     async with till.open() as on:
         first = asyncio.create_task(_awaited(add(on, 5)))
         await until(lambda: len(till.effects.calls) == 1)
