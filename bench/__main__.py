@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench import calls
+from bench import calls, scale
 
 if __name__ == "__main__":
     calls.main()
+    scale.main()
