@@ -68,3 +68,23 @@ def test_what_must_not_be_at_rest_is_hidden(text, hidden):
     assert told["request_id"] == "4111111111111111"
     assert "ValueError: " in told["exception"]
     assert hidden not in told["exception"] + told["note"]
+
+
+LEAVING = """
+import logging
+from trunkline.telemetry.logs import configure_logs
+configure_logs("till", "info")
+log = logging.getLogger("grpc._cython.cygrpc")
+for text in ("ExecuteBatchError raised in core by servicer method [%s]", "Something else in [%s]"):
+    try:
+        raise RuntimeError("no batch")
+    except RuntimeError:
+        log.exception(text, "/x.Y/Z")
+"""
+
+
+def test_a_caller_that_left_is_no_error():
+    """What grpc says with a traceback when it cannot answer, since nobody is there, is not logged; all else of it is."""
+    printed = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=True, timeout=60)
+    (line,) = printed.stdout.splitlines()
+    assert json.loads(line)["event"] == "Something else in [/x.Y/Z]"

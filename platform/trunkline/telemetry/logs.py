@@ -78,6 +78,10 @@ def configure_logs(service: str, level: str, worker: int = 0) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
 
 
+_CALLER_LEFT = "ExecuteBatchError raised in core by servicer method"
+"""How grpc tells, as an error with a traceback, that it could not send an answer: its caller had left."""
+
+
 class _Bridge(logging.Handler):
     """Carries what libraries log with the standard library into the same stream."""
 
@@ -87,6 +91,9 @@ class _Bridge(logging.Handler):
         except Exception:  # noqa: BLE001 - a library's mistake in what it logs is not worth a traceback on stderr
             text = str(record.msg)
         logger = structlog.get_logger(record.name)
+        if text.startswith(_CALLER_LEFT):
+            logger.debug("the caller left while it was answered", logger=record.name)
+            return
         logger.log(record.levelno, text, logger=record.name, exc_info=record.exc_info)
 
 
