@@ -67,6 +67,8 @@ class PlatformSettings(BaseSettings):
     """File (mode 0600) with this process's own credential; without it calls of its own fail."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
     """Redis that carries the events. Needed by every service that publishes or consumes."""
+    redis_url_file: Path | None = Field(default=None, validation_alias="REDIS_URL_FILE")
+    """File that holds REDIS_URL instead: an environment is seen by more eyes than a file."""
     registry_url: str = ""
     """Redis in which servers register, and callers find those for which nothing else says where they are; unset: none.
     """
@@ -135,6 +137,19 @@ class PlatformSettings(BaseSettings):
     """Share of calls without a trace that begin one."""
     otlp_endpoint: str = ""
     """Collector that takes traces (OTLP over gRPC), such as http://127.0.0.1:4317; empty: nothing is traced."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_redis_url(cls, given: Any) -> Any:
+        path = given.get("REDIS_URL_FILE") or given.get("redis_url_file")
+        if not path:
+            return given
+        if given.get("REDIS_URL") or given.get("redis_url"):
+            raise ValueError("REDIS_URL and REDIS_URL_FILE are both set: give one of them")
+        try:
+            return {**given, "REDIS_URL": Path(path).read_text("ascii").strip()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"REDIS_URL_FILE: {path} cannot be read ({type(error).__name__})") from None
 
     @field_validator("redis_url", "registry_url")
     @classmethod

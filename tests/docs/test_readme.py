@@ -28,6 +28,7 @@ EXPECTED = {
     "trunkline ps": r"(?s)item +127\.0\.0\.1:\d+ +SERVING.*stock +127\.0\.0\.1:\d+ +SERVING",
     "trunkline explain pos.cart.v1.CartService/FinalizeCart": r"(?s)deadline +5 s +contract.*max attempts +3 +default",
     "trunkline explain --live pos.terminal.v1.TerminalService/GetTerminal": r"live cart breaker +closed, 0 of ",
+    "trunkline doctor": r"(?s)the system on .*severe +reflection +reflection is open: account, item.*1 of them severe",
     "trunkline events topics": r"tranlog +cart +report, journal, stock +pos\.event\.v1\.TransactionLog",
     "--list-methods": r"(?m)^pos\.item\.v1\.ItemService/GetItem$",
     "ItemService/GetItem": r'"minorUnits": "168"',

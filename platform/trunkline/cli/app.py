@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from trunkline.cli import database, events, explain, identity, keys, protos, service_config, system
+from trunkline.cli import database, doctor, events, explain, identity, keys, protos, service_config, system
 
 CANNOT = 2
 """Exit status where a command cannot do what was asked."""
@@ -22,6 +22,7 @@ app.command("token")(identity.token)
 app.add_typer(keys.app, name="keys")
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.explain)
+app.command("doctor")(doctor.doctor)
 app.command("migrate")(database.migrate)
 app.command("protos")(protos.protos)
 app.command("service-config")(service_config.service_config)

@@ -88,6 +88,14 @@ class Link:
             await self._client.aclose()
             await self._pool.disconnect()
 
+    async def ask(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """What the server tells of itself; a refusal of one is its answer.
+
+        Raises:
+            RedisUnavailable: it does not say.
+        """
+        return await self._pipeline(commands)
+
     async def append(self, events: Sequence[tuple[Shard, bytes]]) -> list[StreamId]:
         """Adds events to their streams and publishes them on their topics' channels, in one pipeline.
 

@@ -126,7 +126,9 @@ def _environment(spec: SystemSpec) -> dict[str, str]:
     if not spec.url_of_redis:
         return marked
     # Its services stand in the registry for whoever asks who serves what; their addresses are known without it.
-    return {"TRUNKLINE_REGISTRY_URL": spec.url_of_redis, **marked, "REDIS_URL": spec.url_of_redis}
+    marked = {"TRUNKLINE_REGISTRY_URL": spec.url_of_redis, **marked}
+    # One of the two: the file was read already, if there is one.
+    return {**marked, "REDIS_URL": spec.url_of_redis, "REDIS_URL_FILE": ""}
 
 
 def _describe(spec: SystemSpec) -> RunningSystem:
