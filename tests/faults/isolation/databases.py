@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deploy.local.system import SERVICES
@@ -28,14 +28,15 @@ def rows_of(var_dir: Path, tenant_id: str) -> Dump:
     return found
 
 
-def rows_with(var_dir: Path, text: str, *, beside: str) -> list[str]:
-    """Tables that hold a text in a row which is not a certain tenant's."""
+def rows_with(var_dir: Path, text: str, *, beside: Sequence[str]) -> list[str]:
+    """Tables in which a text stands in a row of anybody but these tenants."""
     return [
         f"{service}.{table}"
         for service in SERVICES
         for table, rows in _tables(var_dir, service)
         for row in rows
-        if any(_holds(value, text) for value in row) and not any(_is_of(value, beside) for value in row)
+        if any(_holds(value, text) for value in row)
+        and not any(_is_of(value, tenant_id) for value in row for tenant_id in beside)
     ]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from trunkline import headers
 
 from tests.faults.isolation.cases import in_turn
 from tests.faults.isolation.contract import Rpc
+from tests.faults.isolation.databases import rows_with
 from tests.faults.isolation.filling import Names, filled
 from tests.faults.isolation.rows import ACCESS_DENIED, ROWS
 from tests.faults.isolation.stage import Stage, Tenant
@@ -52,7 +55,7 @@ async def test_names_that_two_tenants_share(stage: Stage):
 
 
 async def test_what_others_do(stage: Stage):
-    """D10: A sells on; all that others read, numbers and sums and lists, stays as it was, also under A's names."""
+    """D10: A sells on; what others read stays as it was, also under A's names, and no row of theirs has its texts."""
     tenants = {one.tenant_id: one for one in (stage.b, stage.same, stage.empty)}
     names = {name: {**stage.a.names, **tenant.names} for name, tenant in tenants.items()}
     before = {name: await _reads(stage, tenant, names[name]) for name, tenant in tenants.items()}
@@ -60,6 +63,9 @@ async def test_what_others_do(stage: Stage):
     await stage.settled()
     for name, tenant in tenants.items():
         assert await _reads(stage, tenant, names[name]) == before[name]
+    # Late sends what A has sent (`test_keys_of_another_tenant`).
+    beside = (stage.a.tenant_id, stage.late.tenant_id)
+    assert await asyncio.to_thread(rows_with, stage.shop.var_dir, stage.a.text, beside=beside) == []
 
 
 async def _reads(stage: Stage, tenant: Tenant, names: Names) -> list[tuple[str, str, Answer]]:
