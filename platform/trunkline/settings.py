@@ -22,6 +22,7 @@ from trunkline.tls import TlsFiles
 
 Profile = Literal["development", "test", "production"]
 _SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
+_LONG = 20
 UNTOLD = frozenset({"REDIS_URL", "TRUNKLINE_REGISTRY_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -32,13 +33,18 @@ def _calls(given: object) -> CallOverrides:
     if isinstance(given, CallOverrides):
         return given
     try:
-        found = json.loads(given, object_pairs_hook=_once) if isinstance(given, str) else given
-    except json.JSONDecodeError as error:
+        found = json.loads(given, object_pairs_hook=_once, parse_int=_number) if isinstance(given, str) else given
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{overrides.VARIABLE} is no JSON: {error}") from None
     if not isinstance(found, Mapping):
         # Not a TypeError: pydantic collects this one.
         raise ValueError(f'{overrides.VARIABLE} is no JSON object: give {{"item": {{"deadline_s": 2}}}}')  # noqa: TRY004
     return overrides.parse(found)
+
+
+def _number(text: str) -> int | float:
+    # Python reads no integer of thousands of digits. None that long is a good value: it is refused by name.
+    return int(text) if len(text) < _LONG else float(text)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

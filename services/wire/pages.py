@@ -55,7 +55,7 @@ def page_of(page_size: int, page_token: str, *arguments: object, key: Sequence[t
         return Page(size, None, binding)
     try:
         bound, *after = json.loads(base64.urlsafe_b64decode(page_token.encode()))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         bound, after = None, []
     if bound != binding or [type(part) for part in after] != list(key) or any(map(_too_large, after)):
         error = invalid_argument("PAGE_TOKEN_INVALID", "the page token was not made for this list")

@@ -18,6 +18,7 @@ TITLES = {
     "## Calls": FOLDER / "calls",
     "## Lifecycle": FOLDER / "lifecycle",
     "## Other servers and clients": FOLDER / "interop",
+    "## Mutations": FOLDER / "mutations",
     "## Identity": FOLDER / "identity",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",

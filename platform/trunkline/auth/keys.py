@@ -190,7 +190,7 @@ def _read(path: Path | None) -> Mapping[str, VerificationKey]:
         found = [VerificationKey(str(one["key_id"]), b64decode(one["public_key"]), one["algorithm"]) for one in listed]
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _log.warning("public keys on disk are not readable", error=str(error))
         return {}
     return {key.key_id: key for key in found if key.algorithm == ALGORITHM}

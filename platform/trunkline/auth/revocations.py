@@ -124,7 +124,7 @@ def _read(path: Path | None) -> list[str]:
         return []
     try:
         listed = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         _log.warning("revocations on disk are not readable", error=str(error))
         return []
     return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []

@@ -35,15 +35,18 @@ def read_system(var_dir: Path) -> RunningSystem | None:
     """The system that runs here, or None. One whose launcher has died does not run."""
     try:
         found = RunningSystem(**json.loads(system_file(var_dir).read_text()))
-    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
-    return found if _alive(found.launcher_pid) else None
+    pid = found.launcher_pid
+    return found if isinstance(pid, int) and not isinstance(pid, bool) and _alive(pid) else None
 
 
 def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False  # whole groups of processes, to kill()
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
