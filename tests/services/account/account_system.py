@@ -55,8 +55,11 @@ class AccountSystem:
 
     async def stranger(self) -> identity_pb_grpc.IdentityServiceAsyncStub:
         """IdentityService for whoever uses plain gRPC: without a token, and without manners."""
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}")
-        return identity_pb_grpc.IdentityServiceStub(await self.stack.enter_async_context(channel))
+        return identity_pb_grpc.IdentityServiceStub(await self.plain_channel())
+
+    async def plain_channel(self) -> grpc.aio.Channel:
+        """A channel of plain gRPC, which repeats nothing."""
+        return await self.stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{self.port}"))
 
     async def _channel(self, token: str | None) -> PeerChannel:
         credential = Token(token) if token is not None else None
