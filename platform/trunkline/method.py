@@ -88,6 +88,8 @@ class Method:
     """Class of the response, or of one message of its stream."""
     secret_answer: bool
     """A field of the response is marked `debug_redact`."""
+    rate_per_s: float = 0.0
+    """Calls a second that one caller may make of it, by settings; 0: no limit of its own."""
 
     @property
     def package(self) -> str:

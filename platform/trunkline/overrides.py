@@ -61,6 +61,7 @@ _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "hedge_delay_s": _SPAN,
     "cache_ttl_s": _KEPT,
     "stale_if_error_s": _KEPT,
+    "rate_per_s": (_number(0.0, 1e6), "calls a second above 0"),
     "cost": (_whole(1, 2**31 - 1), "a whole number from 1"),
     "audit": (lambda value: value is True, "true, or leave it out: what a contract audits stays audited"),
     "access": (lambda value: value in [one.value for one in Access], f"one of {', '.join(a.value for a in Access)}"),
@@ -265,7 +266,7 @@ def _access(method: Method, given: Mapping[str, Given]) -> tuple[Access, frozens
 
 def _changes(method: Method, given: Mapping[str, Given]) -> dict[str, Any]:
     names = ("deadline_s", "max_deadline_s", "max_attempts", "hedge_delay_s", "cache_ttl_s", "stale_if_error_s")
-    changes = {name: given[name].value for name in (*names, "cost", "audit") if name in given}
+    changes = {name: given[name].value for name in (*names, "rate_per_s", "cost", "audit") if name in given}
     if "hedging" in given and not given["hedging"].value:
         changes["hedge_delay_s"] = 0.0
     if not changes.get("cache_ttl_s", method.cache_ttl_s):

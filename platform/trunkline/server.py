@@ -30,6 +30,8 @@ from trunkline.registry.lease import Leases
 from trunkline.service import Background, Service, dependencies, gates, names_of, services_of
 from trunkline.servicers import contract_of, register
 from trunkline.settings import PlatformSettings
+from trunkline.state.rates import rates_of
+from trunkline.telemetry.metrics import METRICS
 from trunkline.tls import TlsSource, server_credentials
 
 __all__ = ["OPTIONS", "SERVER_ORDER", "BackgroundFailed", "Context", "PortInUse", "Server", "Service", "serve"]
@@ -117,6 +119,7 @@ class Server:
         self._patience = Patience()
         self._drain_lock = asyncio.Lock()
         self._intake = Intake()
+        self._rates = rates_of(settings, clock)
         self._closed = False
         self._leases: Leases | None = None
 
@@ -204,6 +207,7 @@ class Server:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._rates.close)
             if self._leases is not None:
                 stack.push_async_callback(self._leases.close)
             for service in reversed(self._services):
@@ -215,6 +219,7 @@ class Server:
         if mistakes:
             raise ContractError("; ".join(mistakes))
         hosts = [(service, self._host(service)) for service in self._services]
+        METRICS.watch_hosts(host for _, host in hosts)
         return {name: host for service, host in hosts for name in names_of(service)}
 
     def _host(self, service: Service) -> Host:
@@ -225,6 +230,7 @@ class Server:
             answers=service.answers,
             limit=AdaptiveLimit(self._settings.limit_settings(), 0.0),
             intake=self._intake,
+            rates=self._rates,
             max_concurrent_calls=self._settings.max_concurrent_calls,
             rate_per_tenant=self._settings.rate_per_tenant,
             log_messages=self._settings.log_messages,

@@ -106,7 +106,9 @@ class PlatformSettings(BaseSettings):
     min_concurrent_calls: int = Field(default=16, ge=1)
     """Calls a server runs at once however slow they get; above it the limit adapts, up to max_concurrent_calls."""
     rate_per_tenant: float = Field(default=0.0, ge=0)
-    """Calls a second a tenant may make of one process; 0 means no limit."""
+    """Calls a second a tenant may make of a service, or whoever calls without a tenant; 0 means no limit."""
+    rate_store: Literal["local", "redis"] = "local"
+    """local: each process holds the limits for itself; redis: the processes of a service hold them together."""
     retry_attempts: int = Field(default=3, ge=1, le=5)
     """Attempts of a call in all, where its contract allows repeating."""
     retry_budget_ratio: float = Field(default=0.2, ge=0, le=1)
@@ -163,6 +165,12 @@ class PlatformSettings(BaseSettings):
         if url and not url.startswith(REDIS_SCHEMES):
             raise ValueError(f"it starts with none of {', '.join(REDIS_SCHEMES)}")
         return url
+
+    @model_validator(mode="after")
+    def _rates_can_be_shared(self) -> Self:
+        if self.rate_store == "redis" and not self.redis_url:
+            raise ValueError("TRUNKLINE_RATE_STORE is redis: set REDIS_URL, or leave it local")
+        return self
 
     @model_validator(mode="after")
     def _all_of_tls(self) -> Self:

@@ -110,10 +110,17 @@ def _attempts(method: PeerMethodState) -> str:
 
 
 def _server(server: ServerState) -> str:
+    from trunk.policy.v1 import call_state_service_pb2 as pb
+
     calls = sum(method.calls for method in server.methods)
     running = sum(method.running for method in server.methods)
+    refused = sum(method.concurrency_refusals + method.rate_refusals for method in server.methods)
     limit = f"{server.rate_per_tenant:g} calls/s per tenant" if server.rate_per_tenant else "no rate limit"
-    return f"{calls} calls, {running} now; {server.running} of {server.max_running} calls of all methods; {limit}"
+    if server.rate_store == pb.ServerState.RATE_STORE_REDIS:
+        limit += ", shared"
+    bounds = f"{server.min_running} to {server.max_running}"
+    room = f"{server.limited_running} of {server.limit} calls of all methods ({bounds})"
+    return f"{calls} calls, {running} now, {refused} refused; {room}; {limit}"
 
 
 def _seconds(duration: object) -> float:

@@ -10,6 +10,7 @@ from trunk.policy.v1 import call_state_service_pb2 as pb
 from trunk.policy.v1 import call_state_service_pb2_grpc as pb_grpc
 
 from trunkline.interceptors.host import Host
+from trunkline.interceptors.overload import CONCURRENCY_LIMIT, RATE_LIMIT
 from trunkline.interceptors.peer import Peer, living_peers
 from trunkline.policies.breaker import Breaker, BreakerState
 from trunkline.policies.hedging import HEDGED_QUANTILE
@@ -21,6 +22,9 @@ STATES = {
     BreakerState.HALF_OPEN: pb.PeerMethodState.BREAKER_HALF_OPEN,
 }
 """A breaker's state on the wire."""
+
+STORES = {"local": pb.ServerState.RATE_STORE_LOCAL, "redis": pb.ServerState.RATE_STORE_REDIS}
+"""Where rate limits are decided, on the wire."""
 
 
 class CallStateServicer(pb_grpc.CallStateServiceServicer):
@@ -44,11 +48,22 @@ class CallStateServicer(pb_grpc.CallStateServiceServicer):
                     running=host.running,
                     max_running=host.max_concurrent_calls,
                     rate_per_tenant=host.rate_per_tenant,
+                    limit=host.limit.limit,
+                    min_running=host.limit.floor,
+                    limited_running=host.limit.running,
+                    rate_store=STORES[host.rates.decided_by],
                 ),
             )
             for one in METRICS.servers():
                 if one.method.partition("/")[0] == name and method in ("", one.method):
-                    state.methods.add(method=one.method, calls=one.begun, running=one.running)
+                    state.methods.add(
+                        method=one.method,
+                        calls=one.begun,
+                        running=one.running,
+                        rate=host.method_rates.get(one.method, 0.0),
+                        concurrency_refusals=one.refusals.get(CONCURRENCY_LIMIT, 0),
+                        rate_refusals=one.refusals.get(RATE_LIMIT, 0),
+                    )
         yield from told.values()
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from trunkline.call import IdempotencyContext, Principal
-from trunkline.clock import Clock
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.interceptors.chain import Gate, Policy
 from trunkline.interceptors.intake import Intake
 from trunkline.interceptors.server_call import ServerCall
 from trunkline.method import Method
 from trunkline.policies.concurrency import AdaptiveLimit, LimitSettings
+from trunkline.state.rates import LocalRates, Rates
 from trunkline.telemetry.messages import LogMessages
 
 ServerPolicy = Policy[ServerCall, bytes | None]
@@ -46,7 +47,7 @@ class Answers(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Host:
     """What the chain of one server shares."""
 
@@ -66,6 +67,8 @@ class Host:
     """Streams served at once, beside the unary calls."""
     rate_per_tenant: float = 0.0
     """Calls a second of one tenant; 0 means no limit."""
+    method_rates: dict[str, float] = field(default_factory=dict)
+    """Full names of methods with a rate of their own → calls a second of one caller."""
     log_messages: LogMessages = "never"
     """Whether log lines show requests and answers, redacted."""
     running: int = 0
@@ -74,12 +77,22 @@ class Host:
     """Calls refused because too many ran."""
     tells_at: float = -math.inf
     """Instant (monotonic) from which the next one refused is told in the log."""
-    next_free: dict[str, float] = field(default_factory=dict)
-    """State of the rate limit, per tenant."""
+    rates: Rates = field(default_factory=lambda: LocalRates(SYSTEM_CLOCK))
+    """Decides the rate limits; one for all hosts of a server."""
     in_progress: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """(tenant, method, key) of mutating calls being served → instant (monotonic) at which each began."""
     adjust: Callable[[Method], Method] | None = None
     """What settings make of a contract; None: nothing."""
+
+    @property
+    def limit_now(self) -> int:
+        """Unary calls served at once, now."""
+        return self.limit.limit
+
+    @property
+    def shares_rates(self) -> bool:
+        """Rate limits are decided in Redis, now."""
+        return self.rates.decided_by == "redis"
 
 
 Maker = Callable[[Method, Host], ServerPolicy | ServerGate | None]

@@ -88,23 +88,55 @@ def intake(method: Method, host: Host) -> ServerGate | None:
 
 
 def rate_limit(method: Method, host: Host) -> ServerGate | None:
-    """Holds each tenant to its share."""
-    if not host.rate_per_tenant or method.service in EXEMPT_SERVICES:
+    """Holds each caller to its rate: each tenant of the server, and each caller of a method that has its own."""
+    if method.service in ALWAYS_ANSWERED or not (host.rate_per_tenant or method.rate_per_s):
         return None
-    limit = rate.RateLimit(host.rate_per_tenant, max(1, int(host.rate_per_tenant)))
+    told, rates, cost = METRICS.server(method.path), host.rates, method.cost
+    of_server = _limit(host.rate_per_tenant)
+    of_method = _limit(method.rate_per_s)
+    if of_method is not None:
+        host.method_rates[method.path.lstrip("/")] = of_method.per_s
 
-    def check(call: ServerCall) -> None:
-        tenant = call.inbound.tenant_id
-        if not tenant:
-            return
-        decision = rate.admit(limit, host.clock.monotonic(), host.next_free.get(tenant, 0.0), cost=method.cost)
-        host.next_free[tenant] = decision.next_free
-        if not decision.admitted:
+    def check(call: ServerCall) -> Awaitable[None] | None:
+        who, known = _who(call)
+        asks = []
+        if of_server is not None and known:
+            asks.append(rate.Ask(f"{host.name}:{who}", of_server, cost))
+        if of_method is not None:
+            asks.append(rate.Ask(f"{host.name}:{method.path}:{who}", of_method, cost))
+        wait_s = rates.ask(asks) if asks else 0.0
+        if isinstance(wait_s, float):
+            decide(wait_s)
+            return None
+        return later(wait_s)
+
+    def decide(wait_s: float) -> None:
+        if wait_s:
+            told.refused(RATE_LIMIT)
             raise platform_error(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 RATE_LIMIT,
-                "the tenant calls too often",
-                retry_after_s=decision.retry_after_s,
+                "the caller calls too often",
+                # Later by up to a half: who was refused together must not come back together.
+                retry_after_s=wait_s * random.uniform(1.0, 1.5),
             )
 
+    async def later(wait_s: Awaitable[float]) -> None:
+        decide(await wait_s)
+
     return Gate(check)
+
+
+def _limit(per_s: float) -> rate.RateLimit | None:
+    return rate.RateLimit(per_s, max(1, int(per_s))) if per_s else None
+
+
+def _who(call: ServerCall) -> tuple[str, bool]:
+    """Whose calls are counted together, and whether a token says who it is: nothing that a caller may choose counts."""
+    inbound = call.inbound
+    if inbound.tenant_id:
+        return f"tenant:{inbound.tenant_id}", True
+    principal = inbound.principal
+    if principal is not None:
+        return f"{principal.kind}:{principal.subject}", True
+    return f"peer:{call.context.peer().rpartition(':')[0]}", False

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+SWEEP = 1024
+"""Callers that are remembered before those are looked for that have nothing to be remembered for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,46 @@ def admit(limit: RateLimit, now: float, next_free: float, *, cost: int = 1) -> R
     if now < earliest - 1e-9:
         return RateDecision(False, earliest - now, next_free)
     return RateDecision(True, 0.0, max(next_free, now) + interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one call asks of one limit."""
+
+    key: str
+    """Whose calls the limit counts together."""
+    limit: RateLimit
+    """The limit."""
+    cost: int
+    """What the call counts."""
+
+
+class RateBook:
+    """Who may call when, in memory. It forgets whoever owes nothing, so it grows with those that call at a time."""
+
+    def __init__(self) -> None:
+        self._next_free: dict[str, float] = {}
+        self._sweeps_at = SWEEP
+
+    def __len__(self) -> int:
+        return len(self._next_free)
+
+    def ask(self, asks: Sequence[Ask], now: float) -> float:
+        """Decides one call by all of its limits; a call that one refuses costs nothing at the others.
+
+        Gives the seconds until it would pass; 0 if it does.
+        """
+        wait_s, moved = 0.0, {}
+        for one in asks:
+            decision = admit(one.limit, now, self._next_free.get(one.key, 0.0), cost=one.cost)
+            wait_s = max(wait_s, decision.retry_after_s)
+            moved[one.key] = decision.next_free
+        if not wait_s:
+            self._next_free.update(moved)
+            if len(self._next_free) >= self._sweeps_at:
+                self._forget(now)
+        return wait_s
+
+    def _forget(self, now: float) -> None:
+        self._next_free = {key: at for key, at in self._next_free.items() if at > now}
+        self._sweeps_at = max(SWEEP, 2 * len(self._next_free))

@@ -9,7 +9,7 @@ and what belongs together (a histogram's buckets and its count) is taken from on
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
@@ -36,6 +36,25 @@ class Budget(Protocol):
 
     def available(self, now: float) -> float:
         """Retries that would be granted at an instant (clock.monotonic)."""
+        ...
+
+
+class Host(Protocol):
+    """What is watched of a server's limits."""
+
+    @property
+    def name(self) -> str:
+        """Of the service."""
+        ...
+
+    @property
+    def limit_now(self) -> int:
+        """Unary calls it serves at once, now."""
+        ...
+
+    @property
+    def shares_rates(self) -> bool:
+        """Rate limits are decided in Redis, now."""
         ...
 
 
@@ -136,6 +155,7 @@ class Metrics:
         self._servers: dict[str, ServerMetrics] = {}
         self._breakers: dict[tuple[str, str], tuple[weakref.ref[Breaker], ...]] = {}
         self._budgets: dict[str, tuple[weakref.ref[Budget], ...]] = {}
+        self._hosts: dict[str, tuple[weakref.ref[Host], ...]] = {}
         self._clock = clock
         self._registry: CollectorRegistry | None = None
 
@@ -157,6 +177,17 @@ class Metrics:
     def watch_budget(self, target: str, budget: Budget) -> None:
         """Tells what is left of a retry budget as long as it lives. Where several live, their sum is told."""
         self._budgets[target] = _with(self._budgets.get(target, ()), budget)
+
+    def watch_hosts(self, hosts: Iterable[Host]) -> None:
+        """Tells the limits of servers as long as they live. Where several of a name live, the latest is told."""
+        for host in hosts:
+            self._hosts[host.name] = _with(self._hosts.get(host.name, ()), host)
+
+    def hosts(self) -> Iterator[Host]:
+        """The servers that are watched and live."""
+        for references in self._hosts.copy().values():
+            living = [one for reference in references if (one := reference()) is not None]
+            yield from living[-1:]
 
     def clients(self) -> list[ClientMetrics]:
         """All counts of outgoing calls."""

@@ -30,7 +30,7 @@ def process_registry() -> CollectorRegistry:
 def text_of(metrics: Metrics) -> bytes:
     """All counts, and what the registry holds, in Prometheus' text format 0.0.4."""
     clients = [(one, labels(grpc_method=one.method, grpc_target=one.target)) for one in metrics.clients()]
-    parts = (*_client_parts(clients), *_server_parts(metrics), *_watched_parts(metrics))
+    parts = (*_client_parts(clients), *_server_parts(metrics), *_host_parts(metrics), *_watched_parts(metrics))
     return "".join(parts).encode() + generate_latest(metrics.registry)
 
 
@@ -95,6 +95,16 @@ def _server_parts(metrics: Metrics) -> Iterator[str]:
     yield from _family(
         "grpc_server_running", "gauge", "Calls being served.", ((where, one.running) for one, where in servers)
     )
+    yield from _family(
+        "trunkline_server_refused_total",
+        "counter",
+        "Calls refused because there were too many, by reason.",
+        (
+            (f"{where},{labels(reason=reason)}", count)
+            for one, where in servers
+            for reason, count in one.refusals.copy().items()
+        ),
+    )
 
 
 def _watched_parts(metrics: Metrics) -> Iterator[str]:
@@ -109,6 +119,22 @@ def _watched_parts(metrics: Metrics) -> Iterator[str]:
         "gauge",
         "Retries that may be made now.",
         ((labels(grpc_target=target), left) for target, left in metrics.budgets()),
+    )
+
+
+def _host_parts(metrics: Metrics) -> Iterator[str]:
+    hosts = [(one, labels(service=one.name)) for one in metrics.hosts()]
+    yield from _family(
+        "trunkline_server_limit",
+        "gauge",
+        "Unary calls the server runs at once, now.",
+        ((where, one.limit_now) for one, where in hosts),
+    )
+    yield from _family(
+        "trunkline_rate_store_redis",
+        "gauge",
+        "1 where rate limits are decided in Redis, 0 where in the process.",
+        ((where, int(one.shares_rates)) for one, where in hosts),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trunkline.policies.rate import RateLimit, admit
+from trunkline.policies.rate import SWEEP, Ask, RateBook, RateLimit, admit
 
 NOW = 1000.0
 
@@ -56,3 +56,30 @@ def test_a_steady_caller_within_the_rate_always_passes(per_s, burst, calls):
         decision = admit(limit, NOW + number / per_s, state)
         assert decision.admitted
         state = decision.next_free
+
+
+def test_a_call_passes_all_of_its_limits_or_costs_nothing():
+    """One that the second limit refuses is not counted by the first."""
+    book, wide, narrow = RateBook(), RateLimit(10, 10), RateLimit(1, 1)
+    asks = [Ask("tenant", wide, 1), Ask("method", narrow, 1)]
+    assert book.ask(asks, NOW) == 0
+    assert all(book.ask(asks, NOW) == pytest.approx(1.0) for _ in range(50))
+    assert [book.ask(asks[:1], NOW) for _ in range(9)] == [0] * 9
+    assert book.ask(asks[:1], NOW) == pytest.approx(0.1)
+    assert book.ask(asks, NOW + 1.0) == 0
+
+
+def test_callers_that_owe_nothing_are_forgotten():
+    """A million callers that call once leave no more than those of a moment."""
+    book, limit = RateBook(), RateLimit(100, 100)
+    for number in range(20 * SWEEP):
+        book.ask([Ask(str(number), limit, 1)], NOW + number * 0.001)
+    assert len(book) <= SWEEP
+
+
+def test_callers_that_owe_are_remembered():
+    """However many they are: a refused one stays refused."""
+    book, limit = RateBook(), RateLimit(1, 1)
+    for number in range(4 * SWEEP):
+        assert book.ask([Ask(str(number), limit, 1)], NOW) == 0
+    assert all(book.ask([Ask(str(number), limit, 1)], NOW + 0.5) > 0 for number in range(4 * SWEEP))

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from trunk.policy.v1 import policy_pb2 as trunk_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(trunk/policy/v1/call_state_service.proto\x12\x0ftrunk.policy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ctrunk/policy/v1/policy.proto\"\xd1\x01\n\tPeerState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x14\n\x0c\x63onnectivity\x18\x03 \x01(\t\x12\x14\n\x0crecent_calls\x18\x04 \x01(\x03\x12\x16\n\x0erecent_retries\x18\x05 \x01(\x03\x12\x19\n\x11\x61vailable_retries\x18\x06 \x01(\x01\x12\x14\n\x0ckept_answers\x18\x07 \x01(\x03\x12\x31\n\x07methods\x18\x08 \x03(\x0b\x32 .trunk.policy.v1.PeerMethodState\"\xb6\x03\n\x0fPeerMethodState\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x39\n\x07\x62reaker\x18\x02 \x01(\x0e\x32(.trunk.policy.v1.PeerMethodState.Breaker\x12\x1c\n\x14\x63onsecutive_failures\x18\x03 \x01(\x05\x12\x14\n\x0cwindow_calls\x18\x04 \x01(\x05\x12\x17\n\x0fwindow_failures\x18\x05 \x01(\x05\x12.\n\x0bprobe_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bhedge_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x03\x12\x0f\n\x07retries\x18\t \x01(\x03\x12\x0e\n\x06hedges\x18\n \x01(\x03\x12\x17\n\x0frefused_retries\x18\x0b \x01(\x03\"_\n\x07\x42reaker\x12\x17\n\x13\x42REAKER_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42REAKER_CLOSED\x10\x01\x12\x10\n\x0c\x42REAKER_OPEN\x10\x02\x12\x15\n\x11\x42REAKER_HALF_OPEN\x10\x03\"\x8f\x01\n\x0bServerState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x13\n\x0bmax_running\x18\x03 \x01(\x03\x12\x17\n\x0frate_per_tenant\x18\x04 \x01(\x01\x12\x33\n\x07methods\x18\x05 \x03(\x0b\x32\".trunk.policy.v1.ServedMethodState\"C\n\x11ServedMethodState\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x03\x12\x0f\n\x07running\x18\x03 \x01(\x03\"5\n\x13GetCallStateRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\"p\n\x14GetCallStateResponse\x12)\n\x05peers\x18\x01 \x03(\x0b\x32\x1a.trunk.policy.v1.PeerState\x12-\n\x07servers\x18\x02 \x03(\x0b\x32\x1c.trunk.policy.v1.ServerState2~\n\x10\x43\x61llStateService\x12j\n\x0cGetCallState\x12$.trunk.policy.v1.GetCallStateRequest\x1a%.trunk.policy.v1.GetCallStateResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(trunk/policy/v1/call_state_service.proto\x12\x0ftrunk.policy.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ctrunk/policy/v1/policy.proto\"\xd1\x01\n\tPeerState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x14\n\x0c\x63onnectivity\x18\x03 \x01(\t\x12\x14\n\x0crecent_calls\x18\x04 \x01(\x03\x12\x16\n\x0erecent_retries\x18\x05 \x01(\x03\x12\x19\n\x11\x61vailable_retries\x18\x06 \x01(\x01\x12\x14\n\x0ckept_answers\x18\x07 \x01(\x03\x12\x31\n\x07methods\x18\x08 \x03(\x0b\x32 .trunk.policy.v1.PeerMethodState\"\xb6\x03\n\x0fPeerMethodState\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x39\n\x07\x62reaker\x18\x02 \x01(\x0e\x32(.trunk.policy.v1.PeerMethodState.Breaker\x12\x1c\n\x14\x63onsecutive_failures\x18\x03 \x01(\x05\x12\x14\n\x0cwindow_calls\x18\x04 \x01(\x05\x12\x17\n\x0fwindow_failures\x18\x05 \x01(\x05\x12.\n\x0bprobe_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0bhedge_after\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x03\x12\x0f\n\x07retries\x18\t \x01(\x03\x12\x0e\n\x06hedges\x18\n \x01(\x03\x12\x17\n\x0frefused_retries\x18\x0b \x01(\x03\"_\n\x07\x42reaker\x12\x17\n\x13\x42REAKER_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x42REAKER_CLOSED\x10\x01\x12\x10\n\x0c\x42REAKER_OPEN\x10\x02\x12\x15\n\x11\x42REAKER_HALF_OPEN\x10\x03\"\xdd\x02\n\x0bServerState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07running\x18\x02 \x01(\x03\x12\x13\n\x0bmax_running\x18\x03 \x01(\x03\x12\x17\n\x0frate_per_tenant\x18\x04 \x01(\x01\x12\x33\n\x07methods\x18\x05 \x03(\x0b\x32\".trunk.policy.v1.ServedMethodState\x12\r\n\x05limit\x18\x06 \x01(\x03\x12\x13\n\x0bmin_running\x18\x07 \x01(\x03\x12\x17\n\x0flimited_running\x18\x08 \x01(\x03\x12:\n\nrate_store\x18\t \x01(\x0e\x32&.trunk.policy.v1.ServerState.RateStore\"S\n\tRateStore\x12\x1a\n\x16RATE_STORE_UNSPECIFIED\x10\x00\x12\x14\n\x10RATE_STORE_LOCAL\x10\x01\x12\x14\n\x10RATE_STORE_REDIS\x10\x02\"\x86\x01\n\x11ServedMethodState\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x02 \x01(\x03\x12\x0f\n\x07running\x18\x03 \x01(\x03\x12\x0c\n\x04rate\x18\x04 \x01(\x01\x12\x1c\n\x14\x63oncurrency_refusals\x18\x05 \x01(\x03\x12\x15\n\rrate_refusals\x18\x06 \x01(\x03\"5\n\x13GetCallStateRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x0e\n\x06method\x18\x02 \x01(\t\"p\n\x14GetCallStateResponse\x12)\n\x05peers\x18\x01 \x03(\x0b\x32\x1a.trunk.policy.v1.PeerState\x12-\n\x07servers\x18\x02 \x03(\x0b\x32\x1c.trunk.policy.v1.ServerState2~\n\x10\x43\x61llStateService\x12j\n\x0cGetCallState\x12$.trunk.policy.v1.GetCallStateRequest\x1a%.trunk.policy.v1.GetCallStateResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,13 +42,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PEERMETHODSTATE_BREAKER']._serialized_start=679
   _globals['_PEERMETHODSTATE_BREAKER']._serialized_end=774
   _globals['_SERVERSTATE']._serialized_start=777
-  _globals['_SERVERSTATE']._serialized_end=920
-  _globals['_SERVEDMETHODSTATE']._serialized_start=922
-  _globals['_SERVEDMETHODSTATE']._serialized_end=989
-  _globals['_GETCALLSTATEREQUEST']._serialized_start=991
-  _globals['_GETCALLSTATEREQUEST']._serialized_end=1044
-  _globals['_GETCALLSTATERESPONSE']._serialized_start=1046
-  _globals['_GETCALLSTATERESPONSE']._serialized_end=1158
-  _globals['_CALLSTATESERVICE']._serialized_start=1160
-  _globals['_CALLSTATESERVICE']._serialized_end=1286
+  _globals['_SERVERSTATE']._serialized_end=1126
+  _globals['_SERVERSTATE_RATESTORE']._serialized_start=1043
+  _globals['_SERVERSTATE_RATESTORE']._serialized_end=1126
+  _globals['_SERVEDMETHODSTATE']._serialized_start=1129
+  _globals['_SERVEDMETHODSTATE']._serialized_end=1263
+  _globals['_GETCALLSTATEREQUEST']._serialized_start=1265
+  _globals['_GETCALLSTATEREQUEST']._serialized_end=1318
+  _globals['_GETCALLSTATERESPONSE']._serialized_start=1320
+  _globals['_GETCALLSTATERESPONSE']._serialized_end=1432
+  _globals['_CALLSTATESERVICE']._serialized_start=1434
+  _globals['_CALLSTATESERVICE']._serialized_end=1560
 # @@protoc_insertion_point(module_scope)

@@ -171,19 +171,54 @@ class ServerState(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _RateStore:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _RateStoreEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ServerState._RateStore.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        RATE_STORE_UNSPECIFIED: ServerState._RateStore.ValueType  # 0
+        """Never sent by the server."""
+        RATE_STORE_LOCAL: ServerState._RateStore.ValueType  # 1
+        """In this process, for this process: so it is set, or Redis is away."""
+        RATE_STORE_REDIS: ServerState._RateStore.ValueType  # 2
+        """In Redis, for all processes of the service."""
+
+    class RateStore(_RateStore, metaclass=_RateStoreEnumTypeWrapper):
+        """Where rate limits are decided."""
+
+    RATE_STORE_UNSPECIFIED: ServerState.RateStore.ValueType  # 0
+    """Never sent by the server."""
+    RATE_STORE_LOCAL: ServerState.RateStore.ValueType  # 1
+    """In this process, for this process: so it is set, or Redis is away."""
+    RATE_STORE_REDIS: ServerState.RateStore.ValueType  # 2
+    """In Redis, for all processes of the service."""
+
     NAME_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     MAX_RUNNING_FIELD_NUMBER: _builtins.int
     RATE_PER_TENANT_FIELD_NUMBER: _builtins.int
     METHODS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    MIN_RUNNING_FIELD_NUMBER: _builtins.int
+    LIMITED_RUNNING_FIELD_NUMBER: _builtins.int
+    RATE_STORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the service."""
     running: _builtins.int
     """Calls being served."""
     max_running: _builtins.int
-    """Calls it serves at once; more are refused."""
+    """Unary calls it serves at once at most, however fast they are; and as many streams."""
     rate_per_tenant: _builtins.float
     """Calls a second of one tenant; 0 means no limit."""
+    limit: _builtins.int
+    """Unary calls it serves at once now; more are refused. It lies between `min_running` and `max_running`."""
+    min_running: _builtins.int
+    """Unary calls it serves at once at least, however slow they are."""
+    limited_running: _builtins.int
+    """Unary calls that count against `limit`."""
+    rate_store: Global___ServerState.RateStore.ValueType
+    """Where the next rate limit is decided."""
     @_builtins.property
     def methods(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedMethodState]:
         """Methods it serves."""
@@ -196,10 +231,14 @@ class ServerState(_message.Message):
         max_running: _builtins.int = ...,
         rate_per_tenant: _builtins.float = ...,
         methods: _abc.Iterable[Global___ServedMethodState] | None = ...,
+        limit: _builtins.int = ...,
+        min_running: _builtins.int = ...,
+        limited_running: _builtins.int = ...,
+        rate_store: Global___ServerState.RateStore.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_running", b"max_running", "methods", b"methods", "name", b"name", "rate_per_tenant", b"rate_per_tenant", "running", b"running"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "limited_running", b"limited_running", "max_running", b"max_running", "methods", b"methods", "min_running", b"min_running", "name", b"name", "rate_per_tenant", b"rate_per_tenant", "rate_store", b"rate_store", "running", b"running"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,22 +253,34 @@ class ServedMethodState(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     CALLS_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_REFUSALS_FIELD_NUMBER: _builtins.int
+    RATE_REFUSALS_FIELD_NUMBER: _builtins.int
     method: _builtins.str
     """Full name, such as `pos.item.v1.ItemService/GetItem`."""
     calls: _builtins.int
     """Calls begun since the start."""
     running: _builtins.int
     """Calls being served."""
+    rate: _builtins.float
+    """Calls a second that one caller may make of it, where it has a limit of its own; 0 means none."""
+    concurrency_refusals: _builtins.int
+    """Calls refused since the start because too many ran (CONCURRENCY_LIMIT)."""
+    rate_refusals: _builtins.int
+    """Calls refused since the start because they came too often (RATE_LIMIT)."""
     def __init__(
         self,
         *,
         method: _builtins.str = ...,
         calls: _builtins.int = ...,
         running: _builtins.int = ...,
+        rate: _builtins.float = ...,
+        concurrency_refusals: _builtins.int = ...,
+        rate_refusals: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "method", b"method", "running", b"running"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "concurrency_refusals", b"concurrency_refusals", "method", b"method", "rate", b"rate", "rate_refusals", b"rate_refusals", "running", b"running"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

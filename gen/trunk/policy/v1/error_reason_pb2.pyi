@@ -35,9 +35,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BREAKER_OPEN: _ErrorReason.ValueType  # 5
     """The breaker of this target and method is open; nothing was sent. UNAVAILABLE. Metadata: `target`, `method`."""
     ERROR_REASON_CONCURRENCY_LIMIT: _ErrorReason.ValueType  # 6
-    """The server runs as many calls as it may. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo`."""
+    """The server runs as many calls as it may. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo` and a push-back."""
     ERROR_REASON_RATE_LIMIT: _ErrorReason.ValueType  # 7
-    """The caller's tenant called too often. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo`."""
+    """The caller's tenant, or the caller, called too often. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo` and a push-back."""
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 8
     """The call needs a token and has none. UNAUTHENTICATED."""
     ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 9
@@ -89,9 +89,9 @@ ERROR_REASON_DEADLINE_EXPIRED: ErrorReason.ValueType  # 4
 ERROR_REASON_BREAKER_OPEN: ErrorReason.ValueType  # 5
 """The breaker of this target and method is open; nothing was sent. UNAVAILABLE. Metadata: `target`, `method`."""
 ERROR_REASON_CONCURRENCY_LIMIT: ErrorReason.ValueType  # 6
-"""The server runs as many calls as it may. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo`."""
+"""The server runs as many calls as it may. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo` and a push-back."""
 ERROR_REASON_RATE_LIMIT: ErrorReason.ValueType  # 7
-"""The caller's tenant called too often. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo`."""
+"""The caller's tenant, or the caller, called too often. RESOURCE_EXHAUSTED, with `google.rpc.RetryInfo` and a push-back."""
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 8
 """The call needs a token and has none. UNAUTHENTICATED."""
 ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 9

@@ -1,0 +1,1 @@
+"""State that processes share, or keep for themselves where they cannot."""
