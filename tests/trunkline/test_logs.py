@@ -84,7 +84,7 @@ for text in ("ExecuteBatchError raised in core by servicer method [%s]", "Someth
 
 
 def test_a_caller_that_left_is_no_error():
-    """What grpc says with a traceback when it cannot answer, since nobody is there, is not logged; all else of it is."""
+    """What grpc says with a traceback when it cannot answer, since nobody is there, is not logged; all else is."""
     printed = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, check=True, timeout=60)
     (line,) = printed.stdout.splitlines()
     assert json.loads(line)["event"] == "Something else in [/x.Y/Z]"
