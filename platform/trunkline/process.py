@@ -20,6 +20,7 @@ from trunkline.settings import PlatformSettings, ServiceSettings, describe, envi
 from trunkline.storage import DatabaseRefused
 from trunkline.telemetry.endpoint import MetricsPortInUse, serve_metrics
 from trunkline.telemetry.logs import configure_logs
+from trunkline.telemetry.loop_watch import LoopWatch
 from trunkline.telemetry.metrics import METRICS
 from trunkline.telemetry.traces import TRACES, configure_traces
 from trunkline.tls import TlsRefused
@@ -81,6 +82,7 @@ def _parent(platform: PlatformSettings, settings: ServiceSettings) -> int:
 
 async def _run(node: Node[S], build: Build[S], link: WorkerLink | None) -> None:
     service = await build(node)
+    service.background = [*service.background, LoopWatch().run]
     if link is not None:
         service.background = [*service.background, link.run]
     port = link.port if link is not None else node.settings.port

@@ -9,7 +9,7 @@ and what belongs together (a histogram's buckets and its count) is taken from on
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
@@ -157,6 +157,8 @@ class Metrics:
         self._budgets: dict[str, tuple[weakref.ref[Budget], ...]] = {}
         self._hosts: dict[str, tuple[weakref.ref[Host], ...]] = {}
         self._clock = clock
+        self.loop_lag_s: Callable[[], float] | None = None
+        """Gives how late the event loop is, in seconds; None: nobody watches it. Called by a scrape."""
         self._registry: CollectorRegistry | None = None
 
     def client(self, target: str, method: str) -> ClientMetrics:

@@ -30,7 +30,8 @@ def process_registry() -> CollectorRegistry:
 def text_of(metrics: Metrics) -> bytes:
     """All counts, and what the registry holds, in Prometheus' text format 0.0.4."""
     clients = [(one, labels(grpc_method=one.method, grpc_target=one.target)) for one in metrics.clients()]
-    parts = (*_client_parts(clients), *_server_parts(metrics), *_host_parts(metrics), *_watched_parts(metrics))
+    servers = (*_server_parts(metrics), *_host_parts(metrics), *_loop_parts(metrics))
+    parts = (*_client_parts(clients), *servers, *_watched_parts(metrics))
     return "".join(parts).encode() + generate_latest(metrics.registry)
 
 
@@ -136,6 +137,12 @@ def _host_parts(metrics: Metrics) -> Iterator[str]:
         "1 where rate limits are decided in Redis, 0 where in the process.",
         ((where, int(one.shares_rates)) for one, where in hosts),
     )
+
+
+def _loop_parts(metrics: Metrics) -> Iterator[str]:
+    if (lag_s := metrics.loop_lag_s) is not None:
+        about = "Longest wait for the event loop within the last half minute."
+        yield from _family("trunkline_event_loop_lag_seconds", "gauge", about, [("", lag_s())])
 
 
 def _family(name: str, kind: str, about: str, rows: Rows) -> Iterator[str]:
