@@ -18,7 +18,7 @@ from tests.faults.isolation.wire import Answer
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop"), pytest.mark.asyncio(loop_scope="package")]
 SENDERS = ("office", "till", "peer")
-"""Not the user: what he does to himself may end his own token, at some moment."""
+"""Not the user: what is done to him may end his token, at some moment."""
 OF_NOBODY = "trunk."
 """Packages of the platform: what they tell is no tenant's, and the sweep looks at them."""
 
@@ -73,7 +73,7 @@ async def _reads(stage: Stage, tenant: Tenant, names: Names) -> list[tuple[str, 
     for rpc in in_turn(stage.rpcs):
         if rpc.reads and not rpc.name.startswith(OF_NOBODY):
             request = filled(rpc, names, ROWS[rpc.name].fields)
-            for sender in tenant.senders.values():
-                answer = await stage.wire.call(rpc, request, sender.metadata)
-                told.append((rpc.name, sender.name, answer.without({})))
+            for sender in SENDERS:
+                answer = await stage.wire.call(rpc, request, tenant.senders[sender].metadata)
+                told.append((rpc.name, sender, answer.without({})))
     return told
