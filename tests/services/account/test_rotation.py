@@ -71,7 +71,7 @@ async def traffic(clocked: AccountSystem, clock: FakeClock) -> Traffic:
     return found
 
 
-async def test_keys_rotate_under_load(clocked: AccountSystem, clock: FakeClock, traffic: Traffic):
+async def test_account_rotates_its_keys_under_load(clocked: AccountSystem, clock: FakeClock, traffic: Traffic):
     """D7: a key is added, signs, and the old one goes: no error, old tokens live out, the removed key is refused."""
     folder = clocked.directory / "signing-keys"
     [old] = read_keys(folder)
