@@ -22,6 +22,7 @@ from trunkline.interceptors.host import Host, Maker
 from trunkline.interceptors.idempotency import idempotency
 from trunkline.interceptors.intake import Intake, asking_server
 from trunkline.interceptors.server_chain import ServerChain
+from trunkline.limits import grpc_options
 from trunkline.method import ContractError, methods_of
 from trunkline.overrides import check, effective
 from trunkline.policies.concurrency import AdaptiveLimit
@@ -53,8 +54,6 @@ SERVER_ORDER: tuple[Maker, ...] = (
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.so_reuseport", 0),  # a second server on the same port is an error
-    ("grpc.max_receive_message_length", 4 * 1024 * 1024),
-    ("grpc.max_send_message_length", 4 * 1024 * 1024),
     # Our own clients ping every 2 s while calls run. gRPC's own limit is five minutes, and who pings more often is cut
     # off. (This is the name that C-core reads; `min_recv_ping_interval_…` is read by nobody.)
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -69,7 +68,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.server.max_pending_requests", 5_000),
     ("grpc.server.max_pending_requests_hard_limit", 5_000),
 )
-"""Server options."""
+"""Server options that nobody has to change; those with a setting are in `trunkline.limits`."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 """What a servicer's method is given beside the request; few need it."""
@@ -113,7 +112,7 @@ class Server:
         self._clock = clock
         self._wanted_port = port
         self._order = order
-        self._options = {**dict(OPTIONS), **_age(settings), "grpc.so_reuseport": int(shared_port)}
+        self._options = {**grpc_options(settings), **dict(OPTIONS), "grpc.so_reuseport": int(shared_port)}
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._patience = Patience()
@@ -232,6 +231,7 @@ class Server:
             intake=self._intake,
             rates=self._rates,
             max_concurrent_calls=self._settings.max_concurrent_calls,
+            request_timeout_s=self._settings.request_timeout_s,
             rate_per_tenant=self._settings.rate_per_tenant,
             log_messages=self._settings.log_messages,
             adjust=partial(effective, overrides=self._settings.calls, target=service.name)
@@ -249,15 +249,6 @@ class Server:
 
 async def _run(work: Background, stop: asyncio.Event) -> None:
     await work(stop)
-
-
-def _age(settings: PlatformSettings) -> dict[str, int]:
-    """Options that let connections grow old. gRPC spreads the ages of connections by a tenth."""
-    ages = {
-        "grpc.max_connection_age_ms": settings.max_connection_age_s,
-        "grpc.max_connection_age_grace_ms": settings.max_connection_age_grace_s,
-    }
-    return {name: int(seconds * 1000) for name, seconds in ages.items() if seconds}
 
 
 def _mistakes(service: Service, settings: PlatformSettings) -> list[str]:

@@ -105,6 +105,18 @@ class PlatformSettings(BaseSettings):
     """Calls a server runs at once at most; more are refused with a push-back. Streams are counted apart."""
     min_concurrent_calls: int = Field(default=16, ge=1)
     """Calls a server runs at once however slow they get; above it the limit adapts, up to max_concurrent_calls."""
+    max_connections: int = Field(default=4096, ge=1)
+    """Connections a server holds; more are closed at once. Fewer where `ulimit -n` is low."""
+    max_streams_per_connection: int = Field(default=128, ge=1)
+    """Calls a connection carries at once; the caller's gRPC keeps more waiting."""
+    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    """Longest message a server takes or sends."""
+    max_metadata_bytes: int = Field(default=16 * 1024, ge=8 * 1024)
+    """Most metadata a call may bring, 32 bytes an entry included. Two of the longest tokens need 5 KB."""
+    handshake_timeout_s: float = Field(default=5.0, gt=0, le=600)
+    """Seconds after which a connection is closed on which no HTTP/2 has begun."""
+    request_timeout_s: float = Field(default=8.0, gt=0, le=600)
+    """Seconds that a request may take to arrive."""
     rate_per_tenant: float = Field(default=0.0, ge=0)
     """Calls a second a tenant may make of a service, or whoever calls without a tenant; 0 means no limit."""
     rate_store: Literal["local", "redis"] = "local"

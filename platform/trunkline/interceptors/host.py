@@ -9,6 +9,7 @@ from typing import Protocol
 
 from trunkline.call import IdempotencyContext, Principal
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.interceptors.arrivals import Arrivals
 from trunkline.interceptors.chain import Gate, Policy
 from trunkline.interceptors.intake import Intake
 from trunkline.interceptors.server_call import ServerCall
@@ -17,6 +18,8 @@ from trunkline.policies.concurrency import AdaptiveLimit, LimitSettings
 from trunkline.state.rates import LocalRates, Rates
 from trunkline.telemetry.messages import LogMessages
 
+WAITING_SHARE = 4
+"""So many times as many calls as may run are kept whose request is not there yet: they cost little."""
 ServerPolicy = Policy[ServerCall, bytes | None]
 """A link of the server chain round the rest: gives the encoded answer, or None where it was streamed."""
 ServerGate = Gate[ServerCall]
@@ -79,10 +82,21 @@ class Host:
     """Instant (monotonic) from which the next one refused is told in the log."""
     rates: Rates = field(default_factory=lambda: LocalRates(SYSTEM_CLOCK))
     """Decides the rate limits; one for all hosts of a server."""
+    request_timeout_s: float = 8.0
+    """Seconds that a request may take to arrive."""
+    arrivals: Arrivals = field(init=False)
+    """Unary calls among those running whose request is waited for."""
+    stream_arrivals: Arrivals = field(init=False)
+    """Streams, and calls that are always answered, whose first message is waited for."""
     in_progress: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """(tenant, method, key) of mutating calls being served → instant (monotonic) at which each began."""
     adjust: Callable[[Method], Method] | None = None
     """What settings make of a contract; None: nothing."""
+
+    def __post_init__(self) -> None:
+        most = WAITING_SHARE * self.max_concurrent_calls
+        self.arrivals = Arrivals(self.request_timeout_s, most)
+        self.stream_arrivals = Arrivals(self.request_timeout_s, most)
 
     @property
     def limit_now(self) -> int:

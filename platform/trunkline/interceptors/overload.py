@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import grpc
 import structlog
@@ -51,15 +51,16 @@ def concurrency(method: Method, host: Host) -> ServerGate | None:
     """Sheds calls beyond what a server may run at once: before anything is spent on them, and so not logged singly."""
     if method.service in ALWAYS_ANSWERED:
         return None
-    told, limit = METRICS.server(method.path), host.limit
+    told, limit, unary, streams = METRICS.server(method.path), host.limit, host.arrivals, host.stream_arrivals
 
+    # Calls whose request is not there yet take nobody's place: they are looked at again when it is (validation).
     def check(call: ServerCall) -> Awaitable[None] | None:
-        if limit.running >= limit.limit:
+        if limit.running - len(unary) >= limit.limit:
             return shed(call)
         return None
 
     def check_stream(call: ServerCall) -> Awaitable[None] | None:
-        return shed(call) if host.running - limit.running >= host.max_concurrent_calls else None
+        return shed(call) if host.running - limit.running - len(streams) >= host.max_concurrent_calls else None
 
     async def shed(call: ServerCall) -> None:
         told.started()
@@ -77,6 +78,17 @@ def _tell_of_shedding(host: Host) -> None:
     if now >= host.tells_at:
         host.tells_at = now + TOLD_EVERY_S
         _log.warning("calls are shed", service=host.name, limit=host.limit.limit, running=host.running, shed=host.shed)
+
+
+def overfull(method: Method, host: Host) -> Callable[[], bool] | None:
+    """Tells of a call that was let in before its request was there whether it is now one too many; None: it never is.
+
+    The call counts itself.
+    """
+    if not limited(method):
+        return None
+    limit, arrivals = host.limit, host.arrivals
+    return lambda: limit.running - len(arrivals) > limit.limit
 
 
 def intake(method: Method, host: Host) -> ServerGate | None:

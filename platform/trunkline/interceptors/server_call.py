@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 
 from trunkline.call import InboundCall
 from trunkline.errors import ServiceError
+from trunkline.interceptors.arrivals import Arrivals
 from trunkline.method import Method
 
 
@@ -176,15 +177,24 @@ class RequestStream:
     No generator: one that its handler leaves unfinished would have to be closed.
     """
 
-    def __init__(self, call: ServerCall, decode: Callable[[bytes], Message]) -> None:
+    def __init__(self, call: ServerCall, decode: Callable[[bytes], Message], arrivals: Arrivals | None) -> None:
+        """Reads nothing yet.
+
+        Args:
+            call: whose messages they are.
+            decode: makes one of bytes.
+            arrivals: where the first message is waited for; None: it may come as late as it likes.
+        """
         self._call = call
         self._decode = decode
+        self._arrivals = arrivals
 
     def __aiter__(self) -> RequestStream:
         return self
 
     async def __anext__(self) -> Message:
-        raw = await self._call.context.read()
+        arrivals, self._arrivals = self._arrivals, None
+        raw = await (self._call.context.read() if arrivals is None else arrivals.read(self._call.context))
         if raw is grpc.aio.EOF:
             await self._really_ended()
             raise StopAsyncIteration

@@ -69,9 +69,10 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
                 pass
             elif code == "OK":
                 limit.served(latency, seconds, ended)
-            elif code == "DEADLINE_EXCEEDED":
+            elif code == "DEADLINE_EXCEEDED" and call.request is not None:
                 limit.dropped(ended)
             else:
+                # A caller that gives no time, or sends no request, says nothing of the server.
                 limit.left()
             told.ended(code, seconds)
             if (verbose or code != "OK") and not exempt:

@@ -11,6 +11,8 @@ from buf.validate import validate_pb2
 from google.protobuf.message import DecodeError, Message
 
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError, Violation, platform_error
+from trunkline.interceptors import overload
+from trunkline.interceptors.arrivals import too_many
 from trunkline.interceptors.card_data import refuse_card_data
 from trunkline.interceptors.chain import Gate
 from trunkline.interceptors.host import Host, ServerGate
@@ -18,11 +20,13 @@ from trunkline.interceptors.server_call import HandlerContext, RequestStream, Se
 from trunkline.method import EXEMPT_SERVICES, Method
 
 
-def validation(method: Method, _: Host) -> ServerGate:
+def validation(method: Method, host: Host) -> ServerGate:
     """Reads and decodes the request, and lets only what its contract allows go on."""
     request_type = method.request_type
     constrained = method.service not in EXEMPT_SERVICES and is_constrained(request_type.DESCRIPTOR)
     # What only reads keeps nothing of its request.
+    overfull = overload.overfull(method, host)
+    arrivals = host.stream_arrivals if overfull is None else host.arrivals
     keeps = method.service not in EXEMPT_SERVICES and not method.reads
 
     def decode(raw: bytes) -> Message:
@@ -41,13 +45,16 @@ def validation(method: Method, _: Host) -> ServerGate:
         return message
 
     async def read(call: ServerCall) -> None:
-        raw = await call.context.read()
+        raw = await arrivals.read(call.context)
+        if overfull is not None and overfull():
+            raise too_many()
         if raw is grpc.aio.EOF:
             raise platform_error(grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_UNREADABLE", "the call carries no request")
         call.request = decode(raw)
 
     def stream(call: ServerCall) -> None:
-        call.request = RequestStream(call, decode)
+        # A stream that also answers may have a reason to be silent; one that only collects has none.
+        call.request = RequestStream(call, decode, None if method.server_streaming else arrivals)
 
     return Gate(stream if method.client_streaming else read)
 

@@ -15,7 +15,18 @@ from dataclasses import dataclass, field
 from trunkline.testing.fault_proxy import LOOPBACK
 
 from tests.faults.calls.raw_call import (
-    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEAD_BYTES, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame,
+    ACK,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    GOAWAY,
+    HEAD_BYTES,
+    HEADERS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    frame,
     literal,
 )  # fmt: skip
 

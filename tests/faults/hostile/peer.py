@@ -184,9 +184,9 @@ class Peer:
             case h2.events.PingAckReceived():
                 self.pings += 1
             case h2.events.ConnectionTerminated():
-                self.goaway, self.goaway_text = int(event.error_code), event.additional_data or b""
+                self.goaway, self.goaway_text = int(event.error_code or 0), event.additional_data or b""
             case h2.events.ResponseReceived() | h2.events.TrailersReceived():
-                self._outcomes[event.stream_id].headers |= dict(event.headers)
+                self._outcomes[event.stream_id].headers |= {str(name): str(value) for name, value in event.headers}
             case h2.events.DataReceived():
                 self._outcomes[event.stream_id].data += event.data
                 self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

@@ -40,6 +40,18 @@ class Effects(pb_grpc.EffectServiceServicer):
         self._calls["Add"] += 1
         return pb.AddResponse(value=request.amount)
 
+    async def Read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:
+        """Nothing was added."""
+        return pb.ReadResponse()
+
+    async def Reset(self, request: pb.ResetRequest, context: Any) -> pb.ResetResponse:
+        """Nothing is set."""
+        return pb.ResetResponse()
+
+    async def MakeSecret(self, request: pb.MakeSecretRequest, context: Any) -> pb.MakeSecretResponse:
+        """No secret."""
+        return pb.MakeSecretResponse()
+
 
 async def main(platform: PlatformSettings, settings: TargetSettings) -> None:
     """Serves until SIGTERM."""

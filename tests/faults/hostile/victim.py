@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,11 +90,12 @@ class Victim:
             TARGET_FOLDER=self.folder, TARGET_PORT=self.port, **platform,
         )  # fmt: skip
         command = [sys.executable, "-m", "tests.faults.hostile.target"]
+        if self._descriptors:
+            command = ["sh", "-c", f'ulimit -n {self._descriptors}; exec "$@"', "sh", *command]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=partial(_limit, self._descriptors) if self._descriptors else None,
-            )  # fmt: skip
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         until_true(self._serves, lambda: self.log, START_S)
         return self
 
@@ -197,10 +196,6 @@ class Victim:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1])
         raise KeyError(name)
-
-
-def _limit(descriptors: int) -> None:
-    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
 
 def _message(line: str) -> str:

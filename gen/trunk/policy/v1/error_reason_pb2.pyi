@@ -70,6 +70,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_ANSWER_UNREADABLE: _ErrorReason.ValueType  # 22
     """The server's answer is missing, or its bytes are not a message of the method's type. INTERNAL. Made by the client."""
+    ERROR_REASON_REQUEST_INCOMPLETE: _ErrorReason.ValueType  # 23
+    """The request did not arrive in the time that a server waits for it. DEADLINE_EXCEEDED."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -124,4 +126,6 @@ ERROR_REASON_CARD_NUMBER_REFUSED: ErrorReason.ValueType  # 21
 """
 ERROR_REASON_ANSWER_UNREADABLE: ErrorReason.ValueType  # 22
 """The server's answer is missing, or its bytes are not a message of the method's type. INTERNAL. Made by the client."""
+ERROR_REASON_REQUEST_INCOMPLETE: ErrorReason.ValueType  # 23
+"""The request did not arrive in the time that a server waits for it. DEADLINE_EXCEEDED."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
