@@ -39,7 +39,7 @@ def test_options_come_from_settings():
             max_message_bytes=5000,
             max_metadata_bytes=9000,
             handshake_timeout_s=0.5,
-        )  # fmt: skip
+        )
     )
     assert options == {
         "grpc.max_receive_message_length": 5000,

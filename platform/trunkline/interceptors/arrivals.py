@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import grpc
 
 from trunkline.errors import ServiceError, platform_error
 
-SHED_RETRY_S = 0.1
-"""Seconds after which a call that was shed may come back."""
+SHED_RETRY_S = (0.1, 0.3)
+"""Seconds after which a call that was shed may come back: between these, or all would come back together."""
 
 
 class Arrivals:
@@ -91,7 +92,7 @@ def too_many() -> ServiceError:
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         "CONCURRENCY_LIMIT",
         "the server runs as many calls as it may",
-        retry_after_s=SHED_RETRY_S,
+        retry_after_s=random.uniform(*SHED_RETRY_S),
     )
 
 

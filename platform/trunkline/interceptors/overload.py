@@ -9,6 +9,7 @@ import grpc
 import structlog
 
 from trunkline.errors import Trailers, platform_error, trailers_of
+from trunkline.interceptors.arrivals import SHED_RETRY_S
 from trunkline.interceptors.chain import Gate
 from trunkline.interceptors.host import Host, ServerGate
 from trunkline.interceptors.server_call import ServerCall
@@ -16,8 +17,6 @@ from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies import rate
 from trunkline.telemetry.metrics import METRICS
 
-SHED_RETRY_S = (0.1, 0.3)
-"""Seconds after which a call that was shed may come back: between these, or all would come back together."""
 TOLD_EVERY_S = 10.0
 """Seconds between two log lines that tell of shed calls: a line for each would be work that a full server has not."""
 CONCURRENCY_LIMIT, RATE_LIMIT = "CONCURRENCY_LIMIT", "RATE_LIMIT"
