@@ -15,14 +15,16 @@ from google.protobuf.message import Message
 from trunk.identity.v1 import identity_service_pb2, identity_service_pb2_grpc
 
 from trunkline.auth.credential import Credential, FileCredential
+from trunkline.auth.credential_chain import CredentialChain, ForwardedToken, Link, NoCredential, TokenFile
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.discovery import find
-from trunkline.interceptors import client_cache, client_policies, client_retry, client_telemetry
+from trunkline.interceptors import client_cache, client_credentials, client_policies, client_retry, client_telemetry
 from trunkline.interceptors.client_chain import ClientChain
 from trunkline.interceptors.peer import Maker, Peer
 from trunkline.overrides import effective
 from trunkline.peer_channel import PeerChannel, Shared
 from trunkline.policies.budget import RetryBudget
+from trunkline.policies.credentials import DEFAULT, Choice, for_target
 from trunkline.policies.retry import RetryPolicy
 from trunkline.registry.system import running_target
 from trunkline.registry.targets import UnknownTarget, target_of
@@ -49,7 +51,7 @@ CLIENT_ORDER: tuple[Maker, ...] = (
     client_cache.cache,  # an answer from memory spends no attempt
     client_retry.retry,  # attempts, hedges among them, share the deadline and the budget
     client_policies.breaker,  # inside retry: it counts attempts, and its own refusal is not retried
-    client_policies.credentials,  # a fresh token on every attempt
+    client_credentials.credentials,  # a fresh token on every attempt
     client_telemetry.attempts,  # innermost: what is counted and traced as an attempt was sent
 )
 """The client chain, outermost first."""
@@ -72,6 +74,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 
 _shared: dict[tuple[asyncio.AbstractEventLoop, str, str, int, tuple[Maker, ...]], Shared] = {}
 _credentials: dict[Path, FileCredential] = {}
+_chains: dict[tuple[tuple[Choice, ...], Path | None, Path | None], CredentialChain] = {}
 
 
 M = TypeVar("M", bound=Message)
@@ -127,7 +130,8 @@ def connect(
 
     Args:
         name: of the service, such as `item`; found by ITEM_SERVICE_HOST and ITEM_SERVICE_PORT.
-        credential: whose token is sent; by default that of TRUNKLINE_CREDENTIAL_FILE.
+        credential: whose token is sent, or a CredentialChain; by default what TRUNKLINE_CREDENTIALS says for the
+            target, which is the one of TRUNKLINE_CREDENTIAL_FILE where it says nothing.
         target: a gRPC target, to be used instead of looking for the name.
         settings: by default those of the environment.
         clock: time of deadlines and breakers.
@@ -138,7 +142,7 @@ def connect(
     """
     settings = settings or platform_settings()
     target = target or find_target(name, settings)
-    credential = credential or process_credential(settings)
+    credential = credential or process_credential(settings, name)
     key = (asyncio.get_running_loop(), name, target, id(credential), order)
     shared = _shared.get(key)
     if shared is None:
@@ -216,8 +220,27 @@ def find_target(name: str, settings: PlatformSettings) -> str:
         return found
 
 
-def process_credential(settings: PlatformSettings) -> Credential | None:
-    """The credential of this process, from TRUNKLINE_CREDENTIAL_FILE; None if that is not set."""
+def process_credential(settings: PlatformSettings, target: str = "") -> Credential | None:
+    """The credential of this process for a target, from TRUNKLINE_CREDENTIAL_FILE and TRUNKLINE_CREDENTIALS."""
+    choices = for_target(settings.credentials, target)
+    if choices == DEFAULT:
+        return _key(settings)
+    key = (choices, settings.credential_file, settings.token_file)
+    if key not in _chains:
+        links = [Link(one.name, _named(one.name, settings), one.even_if_refused) for one in choices]
+        _chains[key] = CredentialChain(links)
+    return _chains[key]
+
+
+def _named(name: str, settings: PlatformSettings) -> Credential:
+    if name == "token" and settings.token_file is not None:
+        return TokenFile(settings.token_file)
+    if name == "forwarded":
+        return ForwardedToken()
+    return _key(settings) or NoCredential()
+
+
+def _key(settings: PlatformSettings) -> FileCredential | None:
     path = settings.credential_file
     if path is None:
         return None

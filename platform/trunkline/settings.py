@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -15,45 +14,19 @@ from pydantic import Field, PlainValidator, ValidationError, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
+from trunkline.given import calls_of, credentials_of
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
+from trunkline.policies.credentials import Lists as CredentialLists
 from trunkline.tls import TlsFiles
 
 Profile = Literal["development", "test", "production"]
 _SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
-_LONG = 20
 UNTOLD = frozenset({"REDIS_URL", "TRUNKLINE_REGISTRY_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 """What an address of Redis starts with."""
-
-
-def _calls(given: object) -> CallOverrides:
-    if isinstance(given, CallOverrides):
-        return given
-    try:
-        found = json.loads(given, object_pairs_hook=_once, parse_int=_number) if isinstance(given, str) else given
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{overrides.VARIABLE} is no JSON: {error}") from None
-    if not isinstance(found, Mapping):
-        # Not a TypeError: pydantic collects this one.
-        raise ValueError(f'{overrides.VARIABLE} is no JSON object: give {{"item": {{"deadline_s": 2}}}}')  # noqa: TRY004
-    return overrides.parse(found)
-
-
-def _number(text: str) -> int | float:
-    # Python reads no integer of thousands of digits. None that long is a good value: it is refused by name.
-    return int(text) if len(text) < _LONG else float(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        # JSON lets the last one win, and what the others said would be lost in silence.
-        twice = sorted({name for name, _ in pairs if [one for one, _ in pairs].count(name) > 1})
-        raise ValueError(f"{overrides.VARIABLE} has {', '.join(twice)} more than once: give each key once")
-    return found
 
 
 class PlatformSettings(BaseSettings):
@@ -71,6 +44,10 @@ class PlatformSettings(BaseSettings):
     """Where services keep their databases, secrets and last public keys."""
     credential_file: Path | None = None
     """File (mode 0600) with this process's own credential; without it calls of its own fail."""
+    token_file: Path | None = None
+    """File (mode 0600) with a token that somebody else keeps fresh; for `token` in `credentials`."""
+    credentials: Annotated[CredentialLists, NoDecode, PlainValidator(credentials_of)] = ()
+    """Credentials in the order in which they are tried, by target: see trunkline.policies.credentials."""
     redis_url: str = Field(default="", validation_alias="REDIS_URL")
     """Redis that carries the events. Needed by every service that publishes or consumes."""
     redis_url_file: Path | None = Field(default=None, validation_alias="REDIS_URL_FILE")
@@ -129,7 +106,7 @@ class PlatformSettings(BaseSettings):
     """Upper bound of the first wait before a repeat, in seconds; it doubles every attempt."""
     retry_backoff_cap_s: float = Field(default=1.0, gt=0, le=60)
     """No wait before a repeat that we choose is longer, in seconds."""
-    calls: Annotated[CallOverrides, NoDecode, PlainValidator(_calls)] = CallOverrides()
+    calls: Annotated[CallOverrides, NoDecode, PlainValidator(calls_of)] = CallOverrides()
     """What is changed of the contracts' policies, a JSON object by target or method: see trunkline.overrides."""
     breaker: str = Field(default="default", pattern="^(" + "|".join(PRESETS) + ")$")
     """Preset of the circuit breakers: default, three-in-a-minute or five-in-a-minute. The next ones override parts."""
@@ -206,6 +183,13 @@ class PlatformSettings(BaseSettings):
     def limit_settings(self) -> LimitSettings:
         """Bounds of the adaptive limit."""
         return LimitSettings(floor=self.min_concurrent_calls, ceiling=self.max_concurrent_calls)
+
+    @model_validator(mode="after")
+    def _has_token_file(self) -> Self:
+        named = {choice.name for _, choices in self.credentials for choice in choices}
+        if "token" in named and self.token_file is None:
+            raise ValueError("TRUNKLINE_CREDENTIALS names token, and TRUNKLINE_TOKEN_FILE is not set")
+        return self
 
     def breaker_settings(self) -> BreakerSettings:
         """The preset, with what is overridden."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ import structlog
 
 from trunkline.auth.credential_file import CredentialFile
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.errors import ServiceError, platform_error
+from trunkline.errors import PLATFORM_DOMAIN, ServiceError
 
 RENEW_AT = 0.8
 """Share of its life after which a token is renewed."""
@@ -28,6 +28,20 @@ Exchange = Callable[[str], Awaitable[tuple[str, datetime]]]
 """Gives a token and its expiry for a credential; raises ServiceError UNAUTHENTICATED when it is refused."""
 
 _log = structlog.get_logger("trunkline.auth")
+
+
+@dataclass(eq=False)
+class CredentialAbsent(ServiceError):
+    """There is no such credential: nothing is wrong with it, and another one may be tried."""
+
+    code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE
+    """UNAVAILABLE."""
+    reason: str = "CREDENTIAL_MISSING"
+    """CREDENTIAL_MISSING."""
+    message: str = "no credential to call others with"
+    """The same for all."""
+    domain: str = field(default=PLATFORM_DOMAIN, kw_only=True)
+    """The platform's."""
 
 
 class Credential(Protocol):
@@ -94,7 +108,7 @@ class ExchangedCredential:
         credential, now = self._read(), self._clock.monotonic()
         if not credential:
             self._held = None
-            raise platform_error(grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "no credential to call others with")
+            raise CredentialAbsent
         held = self._held
         if held is None or held.credential != credential or now >= held.expires_at:
             return await self._exchanged(credential, now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from trunkline.errors import ServiceError, platform_error
 from trunkline.interceptors.chain import Gate, Policy, Proceed
 from trunkline.interceptors.client_call import ClientCall, Reply
 from trunkline.interceptors.peer import Peer
-from trunkline.method import Access, Method
+from trunkline.method import Method
 from trunkline.policies.breaker import SERVER_FAULTS, Breaker, Permit
 from trunkline.policies.deadline import LONGEST_S, client_deadline, hopeless
 from trunkline.telemetry.metrics import METRICS
@@ -51,7 +50,7 @@ def deadline(method: Method, peer: Peer) -> ClientGate:
             inherited=inbound.deadline if inbound is not None else None,
         )
         if hopeless(now, call.deadline, reserve_s=0.0):
-            raise _expired()
+            raise expired()
 
     return Gate(check)
 
@@ -135,42 +134,8 @@ def _open(peer: Peer, method: Method) -> ServiceError:
     )
 
 
-def credentials(method: Method, peer: Peer) -> ClientGate | None:
-    """Sends a fresh token with every attempt, and for whom the call is made."""
-    if method.access is Access.PUBLIC:
-        return None
-
-    async def check(call: ClientCall) -> None:
-        if peer.credential is None:
-            raise platform_error(
-                grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "this process has no credential to call others with"
-            )
-        at_hand = getattr(peer.credential, "token_at_hand", None)
-        try:
-            token = at_hand() if at_hand is not None else None
-            if token is None:
-                async with asyncio.timeout(call.deadline - peer.clock.monotonic()):
-                    token = await peer.credential.token()
-        except TimeoutError:
-            raise _expired() from None
-        except ServiceError as error:
-            if call.inbound is None or error.code is not grpc.StatusCode.UNAUTHENTICATED:
-                raise
-            # Ours was refused, not the caller's: it must not be told that its own token is bad.
-            raise platform_error(
-                grpc.StatusCode.UNAVAILABLE, "CREDENTIAL_MISSING", "this process's own credential was refused"
-            ) from error
-        call.attempt_metadata.append((headers.AUTHORIZATION, f"Bearer {token}"))
-        if call.inbound is not None:
-            if call.inbound.caller is not None:
-                call.attempt_metadata.append((headers.CALLER, call.inbound.caller.token))
-            elif call.inbound.tenant_id:
-                call.attempt_metadata.append((headers.TENANT, call.inbound.tenant_id))
-
-    return Gate(check)
-
-
-def _expired() -> ServiceError:
+def expired() -> ServiceError:
+    """Too little time is left to make the call."""
     return platform_error(
         grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED", "too little time was left to make the call"
     )

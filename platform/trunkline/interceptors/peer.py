@@ -68,6 +68,8 @@ class Peer:
     """Set once an address of the target is known; None: one was known from the beginning."""
     returns_until: float = 0.0
     """Instant (clock.monotonic) until which a server that has left is believed to come back, or another for it."""
+    chosen: str = ""
+    """Which credential was used last, and which were passed over, as it was told."""
     _told: dict[str, ClientMetrics] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, get_args
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.policies.breaker import Breaker, BreakerState
+from trunkline.policies.credentials import Outcome
 from trunkline.telemetry.durations import Durations
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class Metrics:
         self._breakers: dict[tuple[str, str], tuple[weakref.ref[Breaker], ...]] = {}
         self._budgets: dict[str, tuple[weakref.ref[Budget], ...]] = {}
         self._hosts: dict[str, tuple[weakref.ref[Host], ...]] = {}
+        self._credentials: dict[tuple[str, str], dict[Outcome, int]] = {}
         self._clock = clock
         self.loop_lag_s: Callable[[], float] | None = None
         """Gives how late the event loop is, in seconds; None: nobody watches it. Called by a scrape."""
@@ -170,6 +172,14 @@ class Metrics:
         """Counts of the calls of a served method; always the same object. To be kept by who serves."""
         made = ServerMetrics(method)
         return self._servers.setdefault(made.method, made)
+
+    def credential(self, target: str, name: str) -> dict[Outcome, int]:
+        """What came of trying a credential for a target; always the same object, to be added to."""
+        return self._credentials.setdefault((target, name), dict.fromkeys(Outcome, 0))
+
+    def credentials(self) -> list[tuple[str, str, dict[Outcome, int]]]:
+        """Target and name of every credential that was ever tried, and what came of it."""
+        return [(target, name, counts.copy()) for (target, name), counts in self._credentials.copy().items()]
 
     def watch_breaker(self, target: str, method: str, breaker: Breaker) -> None:
         """Tells the state of a breaker as long as it lives. Where several live, the worst state is told."""

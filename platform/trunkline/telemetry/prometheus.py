@@ -116,6 +116,17 @@ def _watched_parts(metrics: Metrics) -> Iterator[str]:
         ((labels(grpc_method=method, grpc_target=target), state) for target, method, state in metrics.breakers()),
     )
     yield from _family(
+        "trunkline_credential_total",
+        "counter",
+        "Credentials tried for calls: used, absent, refused or failed.",
+        (
+            (labels(grpc_target=target, credential=name, outcome=outcome), count)
+            for target, name, counts in metrics.credentials()
+            for outcome, count in counts.items()
+            if any(counts.values())
+        ),
+    )
+    yield from _family(
         "trunkline_retry_budget",
         "gauge",
         "Retries that may be made now.",

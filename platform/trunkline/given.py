@@ -1,0 +1,46 @@
+"""What is given in settings that are more than a word or a number, read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from trunkline import overrides
+from trunkline.overrides import CallOverrides
+from trunkline.policies.credentials import Lists, parse
+
+_LONG = 20
+
+
+def credentials_of(given: Any) -> Lists:
+    """What TRUNKLINE_CREDENTIALS lists by target; ValueError with all that is wrong."""
+    return parse(given) if isinstance(given, str) else tuple(given)
+
+
+def calls_of(given: object) -> CallOverrides:
+    """What TRUNKLINE_CALLS changes of contracts; ValueError with all that is wrong."""
+    if isinstance(given, CallOverrides):
+        return given
+    try:
+        found = json.loads(given, object_pairs_hook=_once, parse_int=_number) if isinstance(given, str) else given
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{overrides.VARIABLE} is no JSON: {error}") from None
+    if not isinstance(found, Mapping):
+        # Not a TypeError: pydantic collects this one.
+        raise ValueError(f'{overrides.VARIABLE} is no JSON object: give {{"item": {{"deadline_s": 2}}}}')  # noqa: TRY004
+    return overrides.parse(found)
+
+
+def _number(text: str) -> int | float:
+    # Python reads no integer of thousands of digits. None that long is a good value: it is refused by name.
+    return int(text) if len(text) < _LONG else float(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        # JSON lets the last one win, and what the others said would be lost in silence.
+        twice = sorted({name for name, _ in pairs if [one for one, _ in pairs].count(name) > 1})
+        raise ValueError(f"{overrides.VARIABLE} has {', '.join(twice)} more than once: give each key once")
+    return found
