@@ -16,6 +16,8 @@ from tests.docs.blocks import ROOT
 FOLDER = ROOT / "tests" / "faults"
 TITLES = {
     "## Calls": FOLDER / "calls",
+    "## Finding servers": FOLDER / "discovery",
+    "## Rotations": FOLDER / "rotations",
     "## Lifecycle": FOLDER / "lifecycle",
     "## Other servers and clients": FOLDER / "interop",
     "## Mutations": FOLDER / "mutations",

@@ -166,7 +166,7 @@ async def test_the_registry_names_somebody_dead(redis: EmbeddedRedis, tmp_path: 
 
 
 async def test_a_stream_outlives_a_change(redis: EmbeddedRedis, tmp_path: Path):
-    """A stream that is open when the addresses change goes on to its end on the channel it began on."""
+    """B7: a stream that is open when the addresses change goes on to its end on the channel it began on."""
     async with room(redis.url, tmp_path, 1) as on:
         chat = on.stub.PingChat(timeout=20.0)
         await chat.write(pb.PingChatRequest(value="before"))
