@@ -75,8 +75,12 @@ class Running:
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """Its log lines of one kind."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.lines() if line["event"] == event]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its log lines."""
+        whole = self.log.rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in whole if line.startswith("{")]
 
     def begin(self) -> None:
         """Starts it and waits for nothing."""
