@@ -18,6 +18,7 @@ TITLES = {
     "## Calls": FOLDER / "calls",
     "## Finding servers": FOLDER / "discovery",
     "## Rotations": FOLDER / "rotations",
+    "## Over time": FOLDER / "soak",
     "## Lifecycle": FOLDER / "lifecycle",
     "## Other servers and clients": FOLDER / "interop",
     "## Mutations": FOLDER / "mutations",
