@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from trunkline.registry.system import RunningSystem
+from trunkline.settings import redacted
 
 from deploy.local import goods
 from deploy.local.comparison import WITNESSES, Row
@@ -55,7 +56,7 @@ class Screen:
         table = Table("service", "address", title="Where it listens", title_justify="left", box=None, pad_edge=False)
         for name, address in system.services.items():
             table.add_row(name, address)
-        table.add_row("redis", system.redis_url)
+        table.add_row("redis", redacted(system.redis_url))
         self._console.print(table)
         curl = ".venv/bin/buf curl --protocol grpc --http2-prior-knowledge"
         header = '-H "authorization: Bearer $(.venv/bin/trunkline token)"'

@@ -23,6 +23,7 @@ TITLES = {
     "## Other servers and clients": FOLDER / "interop",
     "## Mutations": FOLDER / "mutations",
     "## Identity": FOLDER / "identity",
+    "## Leaks": FOLDER / "leaks",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }
