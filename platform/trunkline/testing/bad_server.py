@@ -7,8 +7,9 @@ does not bring along.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Self
 
@@ -63,6 +64,15 @@ async def ping(call: BadCall) -> None:
     call.connection.ping()
 
 
+HEALTH = "/grpc.health.v1.Health/Watch"
+"""What a client asks before it calls."""
+
+
+async def no_health(call: BadCall) -> None:
+    """Says that it serves no health: a client takes it for well then."""
+    call.headers(grpc_status="12", end=True)
+
+
 class BadServer:
     """A server on a free port of this machine. An async context manager: leaving it cuts every connection."""
 
@@ -76,6 +86,8 @@ class BadServer:
         """
         self.behave = behave
         """What becomes of a call."""
+        self.behave_health: Behaviour = no_health
+        """What becomes of a client's question whether it is well; it counts as no call."""
         self.greeting: Greeting | None = None
         """What happens when a connection comes."""
         self.settings: dict[int, int] | None = settings or {}
@@ -94,7 +106,7 @@ class BadServer:
         """What went wrong in the server itself."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[BadConnection] = set()
-        self._server: asyncio.Server | None = None
+        self._accepted: list[socket.socket] = []
 
     @property
     def target(self) -> str:
@@ -102,21 +114,35 @@ class BadServer:
         return f"{LOOPBACK}:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, LOOPBACK, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        # Not asyncio's server: a connection that comes in the moment of its end it neither serves nor closes.
+        self._listener = socket.create_server((LOOPBACK, self.port))
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
         for connection in tuple(self._open):
             connection.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for accepted in self._accepted:
+            accepted.close()
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionError):
+            accepted, _ = self._listener.accept()
+            self.connections.append(time.monotonic())
+            self._accepted.append(accepted)
+            self._task(self._connected(accepted))
 
     def saw(self, call: BadCall) -> None:
         """Notes a call."""
+        if call.path == HEALTH:
+            return
         self.calls.append(call)
         running = [one for one in call.connection.calls.values() if not one.ended]
         self.most_at_once = max(self.most_at_once, len(running))
@@ -127,19 +153,16 @@ class BadServer:
 
     def reset(self, call: BadCall) -> None:
         """Notes that a client has reset a call."""
-        self.resets += 1
+        self.resets += call.path != HEALTH
 
     async def _behave(self, call: BadCall) -> None:
         with suppress(ConnectionError):  # the client has left in the middle
-            await self.behave(call)
+            await (self.behave_health if call.path == HEALTH else self.behave)(call)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections.append(time.monotonic())
+    async def _connected(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted)
         connection = BadConnection(self, reader, writer)
         self._open.add(connection)
-        task = asyncio.current_task()
-        assert task is not None
-        self._watch(task)
         try:
             with suppress(ConnectionError, asyncio.CancelledError):
                 await self._greet(connection)
@@ -156,10 +179,8 @@ class BadServer:
         if self.settings is not None:
             connection.settings(self.settings)
 
-    def _task(self, work: Any) -> None:
-        self._watch(asyncio.create_task(work))
-
-    def _watch(self, task: asyncio.Task[None]) -> None:
+    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

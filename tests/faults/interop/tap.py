@@ -7,7 +7,9 @@ from collections import deque
 from contextlib import suppress
 from typing import Self
 
-from trunkline.testing.bad_connection import DATA
+import hpack
+from trunkline.testing.bad_connection import DATA, HEADERS
+from trunkline.testing.bad_server import HEALTH
 from trunkline.testing.fault_proxy import LOOPBACK
 
 PREFACE_BYTES, HEAD_BYTES, PREFIX_BYTES = 24, 9, 5
@@ -47,11 +49,13 @@ class Tap:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        inward, outward = await asyncio.open_connection(LOOPBACK, self._behind)
+        outward = writer
         try:
+            inward, outward = await asyncio.open_connection(LOOPBACK, self._behind)
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pass(reader, outward, Flags(self.requests, PREFACE_BYTES)))
-                group.create_task(_pass(inward, writer, Flags(self.answers, 0)))
+                health: set[int] = set()
+                group.create_task(_pass(reader, outward, Flags(self.requests, health, PREFACE_BYTES)))
+                group.create_task(_pass(inward, writer, Flags(self.answers, health)))
         except* (ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -61,9 +65,14 @@ class Tap:
 
 
 class Flags:
-    """Reads frames, and of each message on each stream the first byte."""
+    """Reads frames, and of each message on each stream the first byte.
 
-    def __init__(self, found: deque[bool] | list[bool], skip_bytes: int) -> None:
+    Streams on which a client asks for the server's health are left out.
+    """
+
+    def __init__(self, found: deque[bool] | list[bool], health: set[int], skip_bytes: int = 0) -> None:
+        self._decoder = hpack.Decoder() if skip_bytes else None
+        self._health = health
         self._found = found
         self._skip_bytes = skip_bytes
         self._waiting = bytearray()
@@ -81,8 +90,13 @@ class Flags:
             end = HEAD_BYTES + int.from_bytes(self._waiting[:3], "big")
             if len(self._waiting) < end:
                 return
-            if self._waiting[3] == DATA:
-                body = self._bodies.setdefault(int.from_bytes(self._waiting[5:9], "big"), bytearray())
+            kind, stream = self._waiting[3], int.from_bytes(self._waiting[5:9], "big")
+            if kind == HEADERS and self._decoder is not None:
+                headers = self._decoder.decode(bytes(self._waiting[HEAD_BYTES:end]), raw=True)
+                if (b":path", HEALTH.encode()) in [(bytes(one[0]), bytes(one[1])) for one in headers]:
+                    self._health.add(stream)
+            if kind == DATA and stream not in self._health:
+                body = self._bodies.setdefault(stream, bytearray())
                 body += self._waiting[HEAD_BYTES:end]
                 self._messages(body)
             del self._waiting[:end]

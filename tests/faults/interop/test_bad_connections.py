@@ -23,7 +23,7 @@ from trunkline.errors import ServiceError
 from trunkline.testing import bad_server
 from trunkline.testing.bad_connection import BadCall, BadConnection
 
-from tests.faults.interop.bad_answers import EXPIRED, QUICK_S, SLOW_S, UNREACHABLE
+from tests.faults.interop.bad_answers import EXPIRED, QUICK_S, SLOW_S, UNREACHABLE, silence
 from tests.faults.interop.facing import facing
 from tests.faults.interop.test_bad_answers import SLACK_S, failures, told
 from tests.shop.waiting import until
@@ -95,6 +95,21 @@ async def test_no_settings(rpc):
         assert await told(channel, rpc, QUICK_S) == EXPIRED
         assert time.monotonic() - began < QUICK_S + SLACK_S
         assert (len(bad.connections), bad.calls, failures(channel)) == (1, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("behave_health", "timeout_s", "expected"),
+    [(bad_server.rst_after_header, SLOW_S, UNREACHABLE), (silence, QUICK_S, EXPIRED)],
+    ids=["reset", "silence"],
+)
+async def test_no_health(behave_health, timeout_s, expected):
+    """C12: a server that fails to say whether it is well is sent no call; its silence costs the deadline."""
+    async with facing(bad_server.answer) as (bad, channel):
+        bad.behave_health = behave_health
+        began = time.monotonic()
+        assert await told(channel, "Add", timeout_s) == expected
+        assert time.monotonic() - began < timeout_s + SLACK_S
+        assert bad.calls == []
 
 
 async def close(connection: BadConnection) -> None:
