@@ -141,6 +141,11 @@ def _told(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
     return event
 
 
+def safe_value(value: Any, name: str = "") -> Any:
+    """A value without what must not be at rest, and not too long; of a field of that name."""
+    return _inside(name, value, DEPTH)
+
+
 def _value(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return _text(value)

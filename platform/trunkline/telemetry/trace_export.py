@@ -17,6 +17,7 @@ from opentelemetry.util.types import Attributes
 
 from trunkline.call import current_call
 from trunkline.telemetry import trace_context
+from trunkline.telemetry.trace_safety import Safe
 from trunkline.telemetry.traces import root_request_id
 
 CLOSE_S = 3.0
@@ -37,7 +38,7 @@ class Export:
             sampler=ParentBased(_Roots(ratio)),
             id_generator=_Ids(),
         )
-        self._provider.add_span_processor(_Batches(exporter))
+        self._provider.add_span_processor(_Batches(Safe(exporter)))
         self.tracer = self._provider.get_tracer("trunkline")
         """Makes our spans."""
 
