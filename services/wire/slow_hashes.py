@@ -42,34 +42,35 @@ class SlowHashes:
         Raises:
             ServiceError: RESOURCE_EXHAUSTED / CONCURRENCY_LIMIT while too many wait.
         """
-        return await self._run(_HASHER.hash, secret)
+        return await self._run(self._made, _HASHER.hash, secret)
 
     async def matches(self, kept: str | None, secret: str) -> bool:
         """Whether a hash is that of this secret. Without a hash it takes as long, and it is not; raises as `hash`."""
-        return await self._run(_matches, kept, secret)
+        return await self._run(self._matches, kept, secret)
 
-    async def _run(self, function: Callable[..., T], *arguments: str | None) -> T:
+    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
         if self.waiting >= MOST_WAITING:
             code, text = grpc.StatusCode.RESOURCE_EXHAUSTED, "too many secrets wait to be hashed"
             raise platform_error(code, "CONCURRENCY_LIMIT", text, retry_after_s=RETRY_S)
         self.waiting += 1
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
         finally:
             self.waiting -= 1
+
+    def _made(self, function: Callable[..., T], *arguments: str) -> T:
         self.done += 1
-        return answer
+        return function(*arguments)
+
+    def _matches(self, kept: str | None, secret: str) -> bool:
+        # Asked for in any case: the first call takes longer whoever is meant.
+        nobody = _nobody()
+        try:
+            return self._made(_HASHER.verify, kept or nobody, secret) and kept is not None
+        except VerifyMismatchError:
+            return False
 
 
 @cache
 def _nobody() -> str:
     return _HASHER.hash(secrets.token_hex())
-
-
-def _matches(kept: str | None, secret: str) -> bool:
-    # Asked for in any case: the first call takes longer whoever is meant.
-    nobody = _nobody()
-    try:
-        return _HASHER.verify(kept or nobody, secret) and kept is not None
-    except VerifyMismatchError:
-        return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
@@ -25,7 +24,6 @@ from services.account.storage.signing_keys import SigningKeys
 from services.wire.dates import to_timestamp
 
 _NO_HASH = bytes(32)
-_KEY_ID = re.compile(r"[a-z0-9_]{1,64}").fullmatch
 
 
 class IdentityServicer(pb_grpc.IdentityServiceServicer):
@@ -98,8 +96,6 @@ class IdentityServicer(pb_grpc.IdentityServiceServicer):
     async def _look_up(self, credential_id: str) -> tuple[bytes, Grant | None]:
         if credential_id == ROOT_ID:
             return self._root_hash, ROOT
-        if not _KEY_ID(credential_id):
-            return _NO_HASH, None
         stored = await self._database.read(lambda connection: api_keys.find_stored(connection, credential_id))
         if stored is None:
             return _NO_HASH, None
