@@ -96,8 +96,14 @@ class Stage:
             office = await self._office(tenant)
             tenant.senders["office"] = Sender("office", _bearer(await self._token(office)))
             tenant.senders["peer"] = Sender("peer", (*_bearer(operator), (headers.TENANT, tenant.tenant_id)))
-        await asyncio.gather(*(self._trade(one, 2) for one in (self.b, self.same, self.alike)), self._trade(self.a, 9))
-        await asyncio.gather(self._nothing(self.empty), self._nothing(self.late))
+        others = (self.b, self.same, self.alike)
+        await asyncio.gather(
+            *(self._found(one) for one in (self.a, *others)), *map(self._nothing, (self.empty, self.late))
+        )
+        await self.play(self.a, apart())
+        # A first, and the others at once after it: what services keep of A for some seconds is there then.
+        await self.play(self.a, trading(9))
+        await asyncio.gather(*(self.play(one, trading(2)) for one in others))
         await self.settled()
         for steps in (summing, looking):
             await asyncio.gather(*(self.play(one, steps()) for one in (self.a, self.b, self.same, self.alike)))
@@ -122,15 +128,12 @@ class Stage:
             for name, path in step.learns.items():
                 tenant.names[name] = _at(json.loads(answer.body), path)
 
-    async def _trade(self, tenant: Tenant, sales: int) -> None:
+    async def _found(self, tenant: Tenant) -> None:
         await self.play(tenant, opening())
-        if tenant is self.a:
-            await self.play(tenant, apart())
         await self._till(tenant, str(tenant.names.pop("till")))
         user = await self._answered(SIGN_IN, {**tenant.names, "password": NEW_PASSWORD})
         tenant.senders["user"] = Sender("user", _bearer(user))
         tenant.names["credential"] = f"{tenant.names['api_key_id']}.not-the-secret-of-it"
-        await self.play(tenant, trading(sales))
 
     async def _nothing(self, tenant: Tenant) -> None:
         """Only its till has a key, for a terminal that it does not have."""
