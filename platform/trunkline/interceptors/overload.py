@@ -17,6 +17,8 @@ from trunkline.method import EXEMPT_SERVICES, Method
 from trunkline.policies import rate
 from trunkline.telemetry.metrics import METRICS
 
+SOONEST_S = 0.01
+"""Seconds that nobody is told to come back before: less would be rounded to at once."""
 TOLD_EVERY_S = 10.0
 """Seconds between two log lines that tell of shed calls: a line for each would be work that a full server has not."""
 CONCURRENCY_LIMIT, RATE_LIMIT = "CONCURRENCY_LIMIT", "RATE_LIMIT"
@@ -86,8 +88,16 @@ def overfull(method: Method, host: Host) -> Callable[[], bool] | None:
     """
     if not limited(method):
         return None
-    limit, arrivals = host.limit, host.arrivals
-    return lambda: limit.running - len(arrivals) > limit.limit
+    told, limit, arrivals = METRICS.server(method.path), host.limit, host.arrivals
+
+    def check() -> bool:
+        if limit.running - len(arrivals) <= limit.limit:
+            return False
+        told.refused(CONCURRENCY_LIMIT)
+        _tell_of_shedding(host)
+        return True
+
+    return check
 
 
 def intake(method: Method, host: Host) -> ServerGate | None:
@@ -129,7 +139,7 @@ def rate_limit(method: Method, host: Host) -> ServerGate | None:
                 RATE_LIMIT,
                 "the caller calls too often",
                 # Later by up to a half: who was refused together must not come back together.
-                retry_after_s=wait_s * random.uniform(1.0, 1.5),
+                retry_after_s=max(SOONEST_S, wait_s) * random.uniform(1.0, 1.5),
             )
 
     async def later(wait_s: Awaitable[float]) -> None:
