@@ -24,6 +24,7 @@ TITLES = {
     "## Mutations": FOLDER / "mutations",
     "## Identity": FOLDER / "identity",
     "## Leaks": FOLDER / "leaks",
+    "## Overload": FOLDER / "overload",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

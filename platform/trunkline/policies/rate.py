@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SWEEP = 1024
 """Callers that are remembered before those are looked for that have nothing to be remembered for."""
@@ -19,8 +20,7 @@ class RateLimit:
     """Calls that may come at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateDecision:
+class RateDecision(NamedTuple):
     """Whether a call passes, and the state to keep."""
 
     admitted: bool
@@ -43,8 +43,7 @@ def admit(limit: RateLimit, now: float, next_free: float, *, cost: int = 1) -> R
     return RateDecision(True, 0.0, max(next_free, now) + interval)
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """What one call asks of one limit."""
 
     key: str
@@ -70,14 +69,15 @@ class RateBook:
 
         Gives the seconds until it would pass; 0 if it does.
         """
-        wait_s, moved = 0.0, {}
-        for one in asks:
-            decision = admit(one.limit, now, self._next_free.get(one.key, 0.0), cost=one.cost)
-            wait_s = max(wait_s, decision.retry_after_s)
-            moved[one.key] = decision.next_free
+        wait_s, moved, known = 0.0, [], self._next_free
+        for key, limit, cost in asks:
+            decision = admit(limit, now, known.get(key, 0.0), cost=cost)
+            if not decision.admitted:
+                wait_s = max(wait_s, decision.retry_after_s)
+            moved.append((key, decision.next_free))
         if not wait_s:
-            self._next_free.update(moved)
-            if len(self._next_free) >= self._sweeps_at:
+            known.update(moved)
+            if len(known) >= self._sweeps_at:
                 self._forget(now)
         return wait_s
 

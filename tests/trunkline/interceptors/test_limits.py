@@ -16,8 +16,8 @@ from trunkline.call import InboundCall
 from trunkline.errors import ServiceError
 from trunkline.interceptors import client_cache
 from trunkline.interceptors.answers import ENTRIES
-from trunkline.interceptors.client_call import ClientCall
 from trunkline.interceptors.arrivals import SHED_RETRY_S
+from trunkline.interceptors.client_call import ClientCall
 from trunkline.method import method_of
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.ping import BENCH_SETTINGS, bench
