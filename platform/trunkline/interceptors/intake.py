@@ -9,8 +9,9 @@ at once, and no handler begins while calls have come that are not in (ADR 13; se
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -22,8 +23,9 @@ ASKED_FOR = 64
 """Calls that the core is asked for at once."""
 ENTRY_TURNS = 3
 """Turns of the loop from the moment that gRPC's loop is given a call until the call is in."""
-MOST_TURNS = 1_000
-"""Turns in a row for which calls that are in are held back: then one begins, whatever else comes."""
+HOLD_S = 0.02
+"""Seconds for which calls that are in are held back at most; then they begin for as long, whatever else comes. So work
+has half of the time at least, even where letting in and refusing others would take all of it."""
 
 
 class Intake:
@@ -32,13 +34,16 @@ class Intake:
     One for an event loop. Where no other call comes, a call begins at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
+        """Holds nobody. timer: measures turns of the loop, and so is no clock that stands still."""
         self.came: deque[asyncio.Task[Any]] = deque()
         """Calls that the core has given, and gRPC's loop has not been given yet."""
         self.waiting: deque[asyncio.Future[None]] = deque()
         """Calls that are in and have not begun."""
+        self._timer = timer
         self._turning = False
-        self._quiet = self._turns = 0
+        self._quiet = 0
+        self._held_since = 0.0
 
     def turn(self) -> Awaitable[None] | None:
         """Gives what a call awaits before it begins; None: it begins at once."""
@@ -46,16 +51,18 @@ class Intake:
             if not self.came:
                 return None
             self._turning = True
+            self._held_since = self._timer()
             asyncio.get_running_loop().call_soon(self._next)
         begins: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.waiting.append(begins)
         return begins
 
     def _next(self) -> None:
-        self._turns += 1
         self._quiet = 0 if self.came else self._quiet + 1
-        if self._quiet >= ENTRY_TURNS or self._turns >= MOST_TURNS:
-            self._turns = 0
+        now = self._timer()
+        if now - self._held_since >= 2 * HOLD_S:
+            self._held_since = now
+        if self._quiet >= ENTRY_TURNS or now - self._held_since >= HOLD_S:
             self._begin_one()
         self._turning = bool(self.waiting)
         if self._turning:

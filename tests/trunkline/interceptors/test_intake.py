@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from trunk.testing.v1 import ping_service_pb2 as pb
-from trunkline.interceptors.intake import ASKED_FOR, ENTRY_TURNS, MOST_TURNS, Intake
+from trunkline.interceptors.intake import ASKED_FOR, ENTRY_TURNS, Intake
 from trunkline.interceptors.wakeups import take_wakeups
 from trunkline.testing.ping import bench
 
@@ -25,7 +25,8 @@ class Calls:
     """Calls that come to an intake, and the order in which they begin."""
 
     def __init__(self) -> None:
-        self.intake = Intake()
+        self.now = 0.0
+        self.intake = Intake(lambda: self.now)
         self.begun: list[str] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -82,14 +83,23 @@ async def test_a_call_that_leaves_while_it_waits_holds_nobody_up():
     assert calls.begun == ["b"]
 
 
-async def test_calls_without_end_do_not_hold_work_back_for_ever():
-    """After so many turns one begins, though another comes every turn."""
+async def test_calls_without_end_leave_work_half_of_the_time():
+    """Though another comes every turn: none begins for 20 ms, then one each turn for as long, and so on."""
     calls = Calls()
     calls.come()
-    calls.enter("a")
-    await turns(MOST_TURNS + 10)
-    assert calls.begun == ["a"]
+    calls.enter(*(str(number) for number in range(100)))
+    seen = []
+    for _ in range(80):
+        await turns(1)
+        seen.append(len(calls.begun))
+        calls.now += 0.001
+    begins = [after - before for before, after in pairwise(seen)]
+    assert set(begins) == {0, 1}
+    assert 35 <= sum(begins) <= 45
+    assert sum(begins[:15]) == 0
     calls.intake.came.clear()
+    await asyncio.wait(calls.tasks.values())
+    assert calls.begun == [str(number) for number in range(100)]
 
 
 async def test_the_core_is_asked_for_many_calls_at_once():
