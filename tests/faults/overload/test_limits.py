@@ -18,6 +18,8 @@ from tests.shop.waiting import until
 
 pytestmark = pytest.mark.xdist_group("fault-overload")
 LIMIT, CALLS, WAIT_MS = 100, 2_000, 300
+CONNECTIONS = 40
+"""Enough for all calls at once: a connection carries 128, and what is beyond waits in its client."""
 CLOCK_S = 0.002
 """A timer may be so early."""
 SOON_S = 3.0
@@ -28,7 +30,7 @@ async def test_two_thousand_calls_at_once(tmp_path):
     """B14: no more than 100 run, the others are told at once when to come back, and nothing is left behind."""
     settings = {"TRUNKLINE_MAX_CONCURRENT_CALLS": LIMIT, "TRUNKLINE_MIN_CONCURRENT_CALLS": LIMIT}
     with serving(tmp_path, **settings) as address:
-        async with Strangers(address) as callers:
+        async with Strangers(address, connections=CONNECTIONS) as callers:
             value = f"wait {WAIT_MS}"
             outcomes = await callers.at_once(CALLS, value)
             done, shed = good(outcomes), refused(outcomes)
