@@ -145,7 +145,7 @@ class Server:
             names.append(contract_of(servicers[-1]))
             hosts[names[-1]] = trusting
         self.health = Health(names, gates(self._services), dependencies(self._services))
-        chain = ServerChain(hosts, self._order)
+        chain = ServerChain(hosts, self._order, SERVER_ORDER)
         for servicer in servicers:
             register(servicer, chain)
         self.health.register(chain)

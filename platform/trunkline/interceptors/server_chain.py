@@ -26,11 +26,21 @@ class ServerChain(grpc.GenericRpcHandler):
     call, in a plain function, which an interceptor would make a coroutine and a second reading of the metadata.
     """
 
-    def __init__(self, hosts: Mapping[str, Host], makers: tuple[Maker, ...]) -> None:
+    def __init__(
+        self, hosts: Mapping[str, Host], makers: tuple[Maker, ...], exempt_makers: tuple[Maker, ...] | None = None
+    ) -> None:
+        """Serves nothing yet.
+
+        Args:
+            hosts: what is shared by the methods of each gRPC service, by its full name.
+            makers: of the links, outermost first.
+            exempt_makers: of those round health and reflection; None: the same.
+        """
         self._hosts = hosts
         # Health and reflection belong to no service: nothing is asked of their callers.
         self._exempt = Host(clock=SYSTEM_CLOCK, verifier=None, answers=None)
         self._makers = makers
+        self._exempt_makers = makers if exempt_makers is None else exempt_makers
         self._methods: dict[str, _ServedMethod] = {}
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
@@ -54,10 +64,12 @@ class ServerChain(grpc.GenericRpcHandler):
         return None if served is None else served.handler(served, handler_call_details.invocation_metadata)
 
     def _served(self, method: Method, behaviour: Callable[[Any, Any], Any]) -> _ServedMethod:
-        host = self._hosts.get(method.service) or self._exempt
+        host, makers = self._hosts.get(method.service), self._makers
+        if host is None:
+            host, makers = self._exempt, self._exempt_makers
         if host.adjust is not None:
             method = host.adjust(method)
-        proceed = compose([maker(method, host) for maker in self._makers], handle)
+        proceed = compose([maker(method, host) for maker in makers], handle)
         return _ServedMethod(method, proceed, behaviour)
 
 
