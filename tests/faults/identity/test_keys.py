@@ -19,7 +19,7 @@ from tests.faults.identity.stage import REFUSED, Stage, bearer, outcome, stage
 from tests.trunkline.auth.identity_system import AUDIENCE, ISSUER, USER, System, public_key
 
 FLOOD = 1000
-TOGETHER = 50
+TOGETHER = 25
 STEP_S = 5
 RENEWED_AFTER_S = 720
 
@@ -66,8 +66,9 @@ async def test_good_tokens_do_not_wait_for_unknown_keys(monkeypatch):
         monkeypatch.setattr(system.keys, "_fetch", hang)
         system.clock.advance(60)
         waiting = [asyncio.create_task(add(on, system.forge({"kid": f"r{number}"}))) for number in range(TOGETHER)]
-        answered = await asyncio.gather(*(add(on, token) for token in (good, unseen) for _ in range(TOGETHER)))
-        assert answered == [None] * (2 * TOGETHER)
+        for _ in range(4):
+            answered = await asyncio.gather(*(add(on, token) for token in (good, unseen) for _ in range(TOGETHER // 2)))
+            assert answered == [None] * len(answered)
         failures = await asyncio.gather(*waiting)
         assert {failure.reason for failure in failures if failure} == {"KEYS_UNAVAILABLE"}, "it might be a new key"
         gate.set()
