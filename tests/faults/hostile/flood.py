@@ -87,25 +87,25 @@ def called(headers: bytes, numbers: Iterable[int], message: bytes) -> bytes:
 
 
 async def flood(
-    port: int, data: bytes, *, ends: int = 0, stay_s: float = 0.0, within_s: float = 60.0, times: int = 1
+    port: int, *portions: bytes, ends: int = 0, stay_s: float = 0.0, within_s: float = 60.0, pause_s: float = 0.0
 ) -> Wave:
-    """Sends the data, and reads until the server has read it all, or closes.
+    """Sends what is given, and reads until the server has read it all, or closes.
 
     Args:
         port: of the server.
-        data: what is sent after the preface.
+        portions: what is sent after the preface.
         ends: streams that the server must have ended before this returns.
         stay_s: seconds for which the connection stays open after that.
         within_s: seconds after which it returns, whatever came.
-        times: how often the data are sent.
+        pause_s: seconds between two portions.
     """
-    return await asyncio.to_thread(_flood, port, data, ends, stay_s, within_s, times)
+    return await asyncio.to_thread(_flood, port, portions, ends, stay_s, within_s, pause_s)
 
 
-def _flood(port: int, data: bytes, ends: int, stay_s: float, within_s: float, times: int) -> Wave:
+def _flood(port: int, portions: tuple[bytes, ...], ends: int, stay_s: float, within_s: float, pause_s: float) -> Wave:
     wave, begun = Wave(), time.monotonic()
-    parts = [PREFACE + frame(SETTINGS, 0, 0, b""), *[data] * times, frame(PING, 0, 0, MARK)]
-    unsent, received, answers = memoryview(b""), bytearray(), b""
+    parts = [PREFACE + frame(SETTINGS, 0, 0, b""), *portions, frame(PING, 0, 0, MARK)]
+    unsent, received, answers, due = memoryview(b""), bytearray(), b"", begun
     with socket.create_connection((LOOPBACK, port)) as connection, selectors.DefaultSelector() as selector:
         connection.setblocking(False)
         selector.register(connection, selectors.EVENT_READ)
@@ -114,12 +114,14 @@ def _flood(port: int, data: bytes, ends: int, stay_s: float, within_s: float, ti
                 if wave.marked and wave.ended >= ends:
                     # From here on only the stay is waited for.
                     within_s, stay_s, ends = min(within_s, time.monotonic() - begun + stay_s), within_s, 0
-                if not unsent:
+                if not unsent and answers:
                     # Answers go between two parts: a frame is never cut.
-                    unsent, answers = memoryview(answers or (parts.pop(0) if parts else b"")), b""
+                    unsent, answers = memoryview(answers), b""
+                elif not unsent and parts and time.monotonic() >= due:
+                    unsent, due = memoryview(parts.pop(0)), time.monotonic() + pause_s
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if unsent else 0)
                 selector.modify(connection, wanted)
-                for _, events in selector.select(LOOK_S):
+                for _, events in selector.select(pause_s or LOOK_S):
                     if events & selectors.EVENT_WRITE:
                         unsent = unsent[connection.send(unsent[:CHUNK]) :]
                     if events & selectors.EVENT_READ:

@@ -137,8 +137,11 @@ class Peer:
 
     async def call(self, headers: Iterable[tuple[str, str]], data: bytes = message(b"")) -> Outcome:
         """A whole call."""
-        stream = self.open(headers)
-        await self.send(stream, data, end=True)
+        try:
+            stream = self.open(headers)
+            await self.send(stream, data, end=True)
+        except h2.exceptions.ProtocolError:
+            return Outcome()  # the server has closed the connection
         return await self.end_of(stream)
 
     async def end_of(self, stream: int, within_s: float = ANSWER_S) -> Outcome:

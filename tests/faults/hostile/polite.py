@@ -13,7 +13,7 @@ from trunkline.settings import PlatformSettings
 
 from tests.faults.hostile.victim import Victim
 
-PAUSE_S, DEADLINE_S = 0.02, 4.0
+PAUSE_S, DEADLINE_S = 0.02, 4.5
 """Seconds between two of its calls, and seconds it gives each."""
 
 

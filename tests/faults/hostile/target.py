@@ -73,7 +73,7 @@ async def main(platform: PlatformSettings, settings: TargetSettings) -> None:
             "tasks": len(asyncio.all_tasks()),
             "handled": reached.calls.total(),
             "cancelled": reached.cancelled.total(),
-            "begun": sum(one.begun for one in METRICS.servers()),
+            "begun": sum(one.begun for one in METRICS.servers() if one.method.startswith("trunk.testing")),
             "running": sum(one.running for one in METRICS.servers()),
         }
         new = settings.folder / "figures.new"
