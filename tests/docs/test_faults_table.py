@@ -22,6 +22,7 @@ TITLES = {
     "## Lifecycle": FOLDER / "lifecycle",
     "## Other servers and clients": FOLDER / "interop",
     "## Mutations": FOLDER / "mutations",
+    "## Hostile peers": FOLDER / "hostile",
     "## Identity": FOLDER / "identity",
     "## Leaks": FOLDER / "leaks",
     "## Overload": FOLDER / "overload",

@@ -76,6 +76,8 @@ def configure_logs(service: str, level: str, worker: int = 0) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Bridge()], force=True)
+    # It warns of each part of a `tracestate` that it cannot read, in full: a line that any caller can have written.
+    logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
 
 
 _CALLER_LEFT = "ExecuteBatchError raised in core by servicer method"

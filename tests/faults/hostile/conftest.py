@@ -15,7 +15,7 @@ from tests.faults.hostile.polite import Polite
 from tests.faults.hostile.victim import Meters, Victim
 from tests.shop.waiting import until, until_none
 
-FULL = bool(os.environ.get("TRUNKLINE_FAULTS_FULL"))
+FULL = bool(os.environ.get("FAULTS_LONG"))
 """The numbers of the catalogue, where they take more than some seconds."""
 KEPT_MB = 40.0
 """Memory that may be more afterwards: allocators keep what was once used."""

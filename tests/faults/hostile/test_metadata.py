@@ -31,12 +31,20 @@ def padded(size: int) -> list[tuple[str, str]]:
 async def test_too_much_metadata(victim: Victim, extra: Headers):
     """C5: metadata beyond the limit are refused, RESOURCE_EXHAUSTED; the connection goes on."""
     async with under_fault(victim) as fault, Peer(victim.port) as peer:
-        for _ in range(3):
+        for _ in range(2):
             assert (await peer.call([*headers_of(), *extra])).status == 8
             assert (await peer.call(headers_of())).status == 0
         assert not peer.closed
         assert victim.peak_mb() < fault.before.rss_mb + 50
-    assert fault.handled == 3
+    assert fault.handled == 2
+
+
+async def test_trace_headers_that_are_none(victim: Victim):
+    """C5: trace headers that cannot be read are no reason to refuse a call, nor to fill the log."""
+    bad = [("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"), ("tracestate", "t=" + "x" * 3000)]
+    async with under_fault(victim) as fault, Peer(victim.port) as peer:
+        assert {(await peer.call([*headers_of(), *bad])).status for _ in range(50)} == {0}
+    assert fault.handled == 50
 
 
 @pytest.mark.parametrize("size", [7 * KB, 8 * KB, 9 * KB, 12 * KB, LIMIT - 64])
@@ -61,7 +69,7 @@ async def test_the_largest_legal_call(victim: Victim):
         ("authorization", f"Bearer {tokens['long service']}"),
         ("x-trunkline-caller", tokens["long user"]),
         ("traceparent", f"00-{'a' * 32}-{'b' * 16}-01"),
-        ("tracestate", "t=" + "x" * 510),
+        ("tracestate", "t=" + "x" * 250),
         ("x-request-id", "r" * 128),
         ("idempotency-key", "k" * 128),
     ]
