@@ -22,7 +22,14 @@ from tests.shop.waiting import until
 
 SILENT = 2000
 CLOSED_S = 10.0
-"""Seconds within which a connection must be closed on which no HTTP/2 comes; the setting is half of it."""
+"""Seconds within which a connection must be closed on which no HTTP/2 comes; as shipped it is half of it."""
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """A server as shipped, but for the time it waits: seconds of it are seconds of each case."""
+    with Victim(tmp_path_factory.mktemp("victim"), handshake_timeout_s=5.0 if FULL else 1.5) as running:
+        yield running
 
 
 def client_hello() -> bytes:

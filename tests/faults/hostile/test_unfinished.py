@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 
 import pytest
 from trunkline.settings import PlatformSettings
@@ -19,6 +20,13 @@ REAPED_S = 10.0
 """Seconds within which a call must be ended that does not come to its end."""
 HOUR = "1H"
 SERVICE = "/trunk.testing.v1.PingService"
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """A server as shipped, but for the time it waits: seconds of it are seconds of each case."""
+    with Victim(tmp_path_factory.mktemp("victim"), request_timeout_s=8.0 if FULL else 1.5) as running:
+        yield running
 
 
 async def test_calls_without_a_message(victim: Victim):
