@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trunkline.worker_link import VARIABLE
@@ -23,6 +24,9 @@ PER_S = 50.0
 """Calls a second, of a caller that does not wait for its answers."""
 CALLERS = 8
 """Channels: the kernel gives each connection to one of the workers."""
+PATIENT = {"retry_attempts": 5, "retry_backoff_base_s": 0.2}
+"""Settings with which repeats outlast a connection that the kernel gives to a worker while it dies: gRPC waits 0.1 s
+before it tries the next one, and the three attempts of the default are sometimes over by then."""
 PING = "trunk.testing.v1.PingService/Ping"
 
 
@@ -34,10 +38,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @asynccontextmanager
-async def callers(target: str) -> AsyncIterator[list[Caller]]:
+async def callers(target: str, **settings: Any) -> AsyncIterator[list[Caller]]:
     """So many callers that all workers have some."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(calling(target)) for _ in range(CALLERS)]
+        yield [await stack.enter_async_context(calling(target, **settings)) for _ in range(CALLERS)]
 
 
 async def loaded(on: list[Caller], key: str, seconds: float) -> list[Outcome]:
@@ -125,7 +129,7 @@ async def test_a_worker_is_killed_under_load(shared: Running, key: str):
     """
     victim, other = shared.workers()
     restarts = shared.counted("trunkline_worker_restarts_total")
-    async with callers(shared.target) as on:
+    async with callers(shared.target, **PATIENT) as on:
         load = asyncio.create_task(loaded(on, key, 6.0))
         await until(lambda: shared.journal.count(f"{key}-50", "began"), "the load has begun")
         before = shared.counted("grpc_server_call_started_total", grpc_method=PING)
