@@ -17,7 +17,7 @@ RATE = 5.0
 CALM, SECONDS = 4.0, 2.0
 """Calls a second of somebody who keeps to it, and how long."""
 SOON_S = 1.0
-"""What is allowed where a fifth more is meant (measured by hand, see docs/overload.md): the machine is shared."""
+"""What is allowed where a fifth more is meant: the machine is shared."""
 
 
 async def test_a_noisy_tenant(tmp_path):
