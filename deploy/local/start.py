@@ -25,6 +25,7 @@ async def started(settings: PlatformSettings, local: LocalSettings) -> AsyncIter
         redis_url=settings.redis_url,
         metrics_port=local.metrics_port,
         persistent=local.redis_persistent,
+        tls=settings.tls_files(),
     )
     async with launched(spec, lambda: migrate_all(settings.var_dir)) as running:
         await open_shop(running.system, settings)

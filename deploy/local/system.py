@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from trunkline.launcher.system import LOCAL_HOST, Program, SystemSpec
+from trunkline.tls import TlsFiles
 
 from deploy.local.settings import ROOT
 
@@ -30,6 +31,7 @@ def local_system(
     redis_url: str = "",
     persistent: bool = True,
     metrics_port: int | None = None,
+    tls: TlsFiles | None = None,
 ) -> SystemSpec:
     """The system.
 
@@ -39,6 +41,7 @@ def local_system(
         redis_port: of the embedded server.
         redis_url: a server that runs already, used instead.
         persistent: whether the embedded server keeps its data over restarts.
+        tls: certificates, the same for all processes: its names are those of all services; None: plaintext.
         metrics_port: of account's Prometheus endpoint, the others' follow; None: there are none.
     """
     ports = {name: base_port + index for index, name in enumerate(SERVICES)}
@@ -53,6 +56,7 @@ def local_system(
         redis_persistent=persistent,
         descriptors=ROOT / "gen" / "descriptors.binpb",
         credentials={name: credentials_dir(var_dir) / name for name in (ADMIN, *terminal_names())},
+        tls=tls,
         operator=credentials_dir(var_dir) / OPERATOR,
     )
 

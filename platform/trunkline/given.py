@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from trunkline import overrides
@@ -30,6 +31,28 @@ def calls_of(given: object) -> CallOverrides:
         # Not a TypeError: pydantic collects this one.
         raise ValueError(f'{overrides.VARIABLE} is no JSON object: give {{"item": {{"deadline_s": 2}}}}')  # noqa: TRY004
     return overrides.parse(found)
+
+
+def read_file(told: Mapping[str, Any], variable: str, key: str) -> Mapping[str, Any]:
+    """What was told, with the content of the file that `<variable>_FILE` names in place of the variable.
+
+    Args:
+        told: of settings, by variable or by field.
+        variable: such as REDIS_URL.
+        key: under which it is told.
+
+    Raises:
+        ValueError: both are set, or the file cannot be read.
+    """
+    path = told.get(f"{variable}_FILE") or told.get(f"{key.lower()}_file")
+    if not path:
+        return told
+    if told.get(variable) or told.get(key.lower()):
+        raise ValueError(f"{variable} and {variable}_FILE are both set: give one of them")
+    try:
+        return {**told, key: Path(path).read_text("ascii").strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{variable}_FILE: {path} cannot be read ({type(error).__name__})") from None
 
 
 def _number(text: str) -> int | float:

@@ -14,7 +14,7 @@ from pydantic import Field, PlainValidator, ValidationError, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
-from trunkline.given import calls_of, credentials_of
+from trunkline.given import calls_of, credentials_of, read_file
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
@@ -55,6 +55,8 @@ class PlatformSettings(BaseSettings):
     registry_url: str = ""
     """Redis in which servers register, and callers find those for which nothing else says where they are; unset: none.
     """
+    registry_url_file: Path | None = None
+    """File that holds registry_url instead."""
     registry_lease_s: float = Field(default=6.0, ge=1, le=300)
     """Seconds after its last sign of life that a server is believed to live."""
     advertise_host: str = ""
@@ -137,16 +139,8 @@ class PlatformSettings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_redis_url(cls, given: Any) -> Any:
-        path = given.get("REDIS_URL_FILE") or given.get("redis_url_file")
-        if not path:
-            return given
-        if given.get("REDIS_URL") or given.get("redis_url"):
-            raise ValueError("REDIS_URL and REDIS_URL_FILE are both set: give one of them")
-        try:
-            return {**given, "REDIS_URL": Path(path).read_text("ascii").strip()}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"REDIS_URL_FILE: {path} cannot be read ({type(error).__name__})") from None
+    def _read_urls(cls, told: Any) -> Any:
+        return read_file(read_file(told, "REDIS_URL", "REDIS_URL"), "TRUNKLINE_REGISTRY_URL", "registry_url")
 
     @field_validator("redis_url", "registry_url")
     @classmethod

@@ -184,3 +184,14 @@ def test_peers_are_told_beside_a_bad_setting(capsys, monkeypatch):
     lines = refused(capsys, lambda: process.run("shelf", ShelfSettings, no_service, peers=["item"]))
     assert any("TRUNKLINE_DRAIN_S" in line for line in lines)
     assert any("ITEM_SERVICE_HOST" in line for line in lines)
+
+
+def test_the_registry_may_stand_in_a_file(tmp_path, monkeypatch):
+    """Its address holds a password: a file is seen by fewer eyes than an environment. Both at once are a mistake."""
+    path = tmp_path / "registry"
+    path.write_text("redis://:secret@127.0.0.1:6379/3\n")
+    monkeypatch.setenv("TRUNKLINE_REGISTRY_URL_FILE", str(path))
+    assert PlatformSettings().registry_url == "redis://:secret@127.0.0.1:6379/3"
+    monkeypatch.setenv("TRUNKLINE_REGISTRY_URL", "redis://127.0.0.1")
+    with pytest.raises(ValueError, match="TRUNKLINE_REGISTRY_URL and TRUNKLINE_REGISTRY_URL_FILE are both set"):
+        PlatformSettings()

@@ -154,7 +154,7 @@ async def _wait_until_serving(spec: SystemSpec, process: SupervisorProcess) -> N
         async with asyncio.timeout(spec.serving_bound_s), asyncio.TaskGroup() as group:
             watch = group.create_task(_watch_start(process))
             for name, address in spec.addresses.items():
-                waits[name] = group.create_task(wait_serving(address))
+                waits[name] = group.create_task(wait_serving(address, name, spec.tls))
             if spec.url_of_redis:
                 waits[REDIS] = group.create_task(wait_redis(spec.url_of_redis))
             await asyncio.gather(*waits.values())

@@ -49,9 +49,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-async def wait_serving(address: str) -> None:
-    """Returns when the service at host:port says SERVING; waits as long as it takes, so give it a bound."""
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+async def wait_serving(address: str, name: str = "", tls: TlsFiles | None = None) -> None:
+    """Returns when the service at host:port says SERVING; waits as long as it takes, so give it a bound.
+
+    Args:
+        address: where.
+        name: of the service; with TLS its certificate must hold it.
+        tls: certificates of whoever asks; None: plaintext.
+    """
+    async with _channel(address, name, tls) as channel:
         while True:
             if await _serving(channel):
                 return
@@ -59,20 +65,16 @@ async def wait_serving(address: str) -> None:
 
 
 async def is_serving(address: str, name: str = "", tls: TlsFiles | None = None) -> bool:
-    """Whether the service at host:port says SERVING now.
-
-    Args:
-        address: where.
-        name: of the service; with TLS its certificate must hold it.
-        tls: certificates of whoever asks; None: plaintext.
-    """
-    if tls is None:
-        channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-    else:
-        named = (*_OPTIONS, ("grpc.ssl_target_name_override", name))
-        channel = grpc.aio.secure_channel(address, read(tls).channel_credentials(), options=named)
-    async with channel:
+    """Whether the service at host:port says SERVING now; with TLS as in wait_serving."""
+    async with _channel(address, name, tls) as channel:
         return await _serving(channel)
+
+
+def _channel(address: str, name: str, tls: TlsFiles | None) -> grpc.aio.Channel:
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    named = (*_OPTIONS, ("grpc.ssl_target_name_override", name))
+    return grpc.aio.secure_channel(address, read(tls).channel_credentials(), options=named)
 
 
 async def _serving(channel: grpc.aio.Channel) -> bool:

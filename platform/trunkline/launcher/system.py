@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trunkline.tls import TlsFiles
+
 LOCAL_HOST = "127.0.0.1"
 """Everything of a launched system listens here, and only here."""
 REDIS = "redis"
@@ -56,6 +58,8 @@ class SystemSpec:
     """File with the contracts of all services, for whoever looks into messages."""
     credentials: Mapping[str, Path] = field(default_factory=dict)
     """What a person may act as → file with that credential, made after the start."""
+    tls: TlsFiles | None = None
+    """Certificates with which the services are asked whether they serve; None: they serve plaintext."""
     operator: Path | None = None
     """File with the credential of a service that only asks the others how they are, made after the start."""
     serving_bound_s: float = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,18 +28,25 @@ class Authority:
         self.pem = certificate.public_bytes(Encoding.PEM)
         """Its own certificate."""
 
-    def issue(self, name: str, *, days: int = 1) -> tuple[bytes, bytes]:
-        """A certificate for a name, and its key, both in PEM; with days below 0 it has expired."""
+    def issue(self, name: str, *others: str, days: int = 1) -> tuple[bytes, bytes]:
+        """A certificate for a name, and others, and its key, both in PEM; with days below 0 it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        names = x509.SubjectAlternativeName([x509.DNSName(one) for one in (name, *others)])
         builder = _builder(subject, self._name, key.public_key(), days=days).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return certificate.public_bytes(Encoding.PEM), pem
 
 
-def write(directory: Path, name: str, authority: Authority, *trusted: Authority, days: int = 1) -> TlsFiles:
+def write(
+    directory: Path,
+    name: str,
+    authority: Authority,
+    *trusted: Authority,
+    also: Sequence[str] = (),
+    days: int = 1,
+) -> TlsFiles:
     """Writes a certificate for a name, its key, and the authorities to trust; over those that are there.
 
     Args:
@@ -46,9 +54,10 @@ def write(directory: Path, name: str, authority: Authority, *trusted: Authority,
         name: for whom.
         authority: signs it, and is trusted.
         trusted: trusted beside it.
+        also: further names that it holds.
         days: that it is valid; below 0 it has expired.
     """
-    certificate, key = authority.issue(name, days=days)
+    certificate, key = authority.issue(name, *also, days=days)
     files = TlsFiles(*(directory / f"{name}.{kind}.pem" for kind in ("cert", "key", "ca")))
     write_private(files.key, key)
     write_private(files.certificate, certificate)
