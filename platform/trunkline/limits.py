@@ -24,6 +24,9 @@ def grpc_options(settings: PlatformSettings) -> dict[str, int]:
         "grpc.absolute_max_metadata_size": settings.max_metadata_bytes,
         # What a peer opens beyond that, taken back or not, gRPC refuses before it costs a task.
         "grpc.max_concurrent_streams": settings.max_streams_per_connection,
+        # Streams that have ended and are not cleared away yet. Without it they count as open, and a client that keeps
+        # to the limit, as gRPC's own does, is refused most of its calls once it has as many callers as streams.
+        "grpc.http2.max_deallocating_streams": settings.max_streams_per_connection,
         "grpc.max_allowed_incoming_connections": connections(settings.max_connections, _descriptors()),
         "grpc.server_handshake_timeout_ms": round(settings.handshake_timeout_s * 1000),
         **_age(settings),

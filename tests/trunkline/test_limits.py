@@ -47,6 +47,7 @@ def test_options_come_from_settings():
         "grpc.max_metadata_size": 9000,
         "grpc.absolute_max_metadata_size": 9000,
         "grpc.max_concurrent_streams": 4,
+        "grpc.http2.max_deallocating_streams": 4,
         "grpc.max_allowed_incoming_connections": 3,
         "grpc.server_handshake_timeout_ms": 500,
     }

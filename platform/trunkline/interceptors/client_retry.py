@@ -13,6 +13,9 @@ from trunkline.interceptors.peer import Peer
 from trunkline.method import Method
 from trunkline.policies.retry import RetryProgress, pays
 
+RECONNECT_S = 0.15
+"""Seconds after which gRPC has tried again to connect: `initial_reconnect_backoff_ms` with its jitter, and a bit."""
+
 
 def retry(method: Method, peer: Peer) -> Policy[ClientCall, Any]:
     """Repeats attempts whose failure and contract allow it; where the contract says so, also beside a slow one."""
@@ -55,6 +58,11 @@ def repeatable(method: Method, call: ClientCall) -> bool:
     return not method.client_streaming and (method.reads or bool(call.idempotency_key))
 
 
+def _gone(peer: Peer) -> bool:
+    """Whether no server can be reached, and gRPC waits before it tries to connect again: till then all calls fail."""
+    return peer.connectivity() == "TRANSIENT_FAILURE"
+
+
 def next_wait_s(
     method: Method, peer: Peer, call: ClientCall, error: ServiceError, progress: RetryProgress
 ) -> float | None:
@@ -68,6 +76,7 @@ def next_wait_s(
         remaining_s=call.deadline - now,
         uniform=peer.uniform,
         max_attempts=method.max_attempts,
+        least_s=RECONNECT_S if failure.reason == "PEER_UNREACHABLE" and _gone(peer) else 0.0,
     )
     refused = found is not None and pays(failure) and not peer.budget.try_spend(now)
     if refused:

@@ -90,6 +90,7 @@ class RetryPolicy:
         uniform: Uniform,
         max_attempts: int = 0,
         reserve_s: float = RESERVE_S,
+        least_s: float = 0.0,
     ) -> float | None:
         """Counts a failure in progress; gives the seconds to wait before the next attempt, or None to give up.
 
@@ -101,16 +102,17 @@ class RetryPolicy:
             uniform: dice for the jitter.
             max_attempts: the contract's number of attempts; 0 means this policy's.
             reserve_s: seconds of the remaining ones that the next attempt needs at least.
+            least_s: seconds before which an attempt cannot succeed; the wait that we choose begins after them.
         """
         progress.failures += pays(failure)
         limit = min(max_attempts or self.max_attempts, MOST_ATTEMPTS)
         # One attempt means that nothing is sent twice, not even to fetch an answer that is on its way.
         if not repeatable or limit <= 1 or progress.failures >= limit or not transient(failure) or final(failure):
             return None
-        wait_s = self._wait_s(failure, progress, uniform)
+        wait_s = self._wait_s(failure, progress, uniform, least_s)
         return wait_s if wait_s + reserve_s < remaining_s else None
 
-    def _wait_s(self, failure: Failure, progress: RetryProgress, uniform: Uniform) -> float:
+    def _wait_s(self, failure: Failure, progress: RetryProgress, uniform: Uniform, least_s: float) -> float:
         pushback_s = failure.pushback_s
         if pushback_s is not None:
             progress.backoffs = 0
@@ -123,7 +125,7 @@ class RetryPolicy:
             return pushback_s
         progress.backoffs += 1
         # Full jitter: callers that failed together must not come back together.
-        return uniform(0.0, self._bound_s(progress.backoffs))
+        return least_s + uniform(0.0, self._bound_s(progress.backoffs))
 
     def _bound_s(self, number: int) -> float:
         return min(self.backoff_cap_s, self.backoff_base_s * 2.0 ** min(number - 1, _DOUBLINGS))

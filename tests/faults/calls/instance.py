@@ -66,6 +66,9 @@ class Instance:
         settings = {f"FAULTY_{name.upper()}": value for name, value in self.settings.items()}
         environment = clean_environment(
             TRUNKLINE_PROFILE="test", TRUNKLINE_DRAIN_WAIT_S=0, TRUNKLINE_DRAIN_S=1,
+            # Many calls fail together here, on one connection: what a server does at once is not the subject.
+            TRUNKLINE_MAX_STREAMS_PER_CONNECTION=1024, TRUNKLINE_MIN_CONCURRENT_CALLS=1024,
+            TRUNKLINE_MAX_CONCURRENT_CALLS=1024,
             FAULTY_FOLDER=self.folder, FAULTY_PORT=self.port, **settings,
         )  # fmt: skip
         command = [sys.executable, "-m", "tests.faults.calls.faulty"]

@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 import pytest
+from trunk.testing.v1 import ping_service_pb2 as pb
 from trunkline.errors import ServiceError
+from trunkline.testing.ping import BENCH_SETTINGS, bench
 
 from tests.faults.calls.calling import ASIDE, SOON_S, calling
 from tests.faults.calls.instance import Instance
@@ -16,6 +18,21 @@ from tests.faults.calls.load import Outcome
 pytestmark = pytest.mark.xdist_group("fault-calls")
 CALLS, STREAMS, CANCELLED = 300, 10, 50
 TIMEOUT_S, WORK_MS = 1.2, 500
+
+
+async def test_more_callers_than_streams():
+    """A21: three hundred callers, each with one call after the other and none repeated, on a connection that carries
+    128: those that wait for a stream get one, and nobody is refused.
+    """
+    settings = BENCH_SETTINGS.model_copy(update={"retry_attempts": 1, "min_concurrent_calls": 256})
+    async with bench(settings=settings) as on:
+
+        async def caller() -> None:
+            for _ in range(10):
+                await on.ping.Ping(pb.PingRequest(behaviour=pb.Behaviour(sleep_ms=5)), timeout=30.0)
+
+        await asyncio.gather(*(caller() for _ in range(300)))
+        assert on.reached.calls["Ping"] == 3000
 
 
 async def test_calls_wait_for_a_stream(tmp_path, key: str):

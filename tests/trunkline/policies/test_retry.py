@@ -80,6 +80,13 @@ def test_backoff_has_full_jitter():
     assert waits_s(*[UNAVAILABLE] * 2, uniform=lowest) == [0.0, 0.0]
 
 
+def test_a_wait_begins_when_an_attempt_can_succeed():
+    """Where nobody can be reached before some time has passed, the jitter comes on top of it; a push-back does not."""
+    assert wait_s(UNAVAILABLE, least_s=0.12, uniform=lowest) == 0.12
+    assert wait_s(UNAVAILABLE, least_s=0.12) == pytest.approx(0.17)
+    assert wait_s(Failure("UNAVAILABLE", pushback_s=0.01), least_s=0.12) == 0.01
+
+
 @pytest.mark.parametrize("code", [code.name for code in grpc.StatusCode])
 def test_only_unavailable_is_repeated_without_a_push_back(code):
     """Of all codes, UNAVAILABLE alone says that another attempt may succeed."""
