@@ -45,7 +45,7 @@ def local_system(
         metrics_port: of account's Prometheus endpoint, the others' follow; None: there are none.
     """
     ports = {name: base_port + index for index, name in enumerate(SERVICES)}
-    metrics = {name: str(metrics_port + index) if metrics_port else "" for index, name in enumerate(SERVICES)}
+    metrics = {name: metrics_port + index if metrics_port else 0 for index, name in enumerate(SERVICES)}
     return SystemSpec(
         var_dir=var_dir,
         programs=[_program(name, port, metrics[name], var_dir) for name, port in ports.items()],
@@ -70,17 +70,18 @@ TERMINALS = 4
 """Terminals of the demo shop, numbered from 1."""
 
 
-def _program(name: str, port: int, metrics_port: str, var_dir: Path) -> Program:
+def _program(name: str, port: int, metrics_port: int, var_dir: Path) -> Program:
     return Program(
         name=name,
         command=[sys.executable, "-m", f"services.{name}"],
         environment={
             f"POS_{name.upper()}_PORT": str(port),
             # An inherited port would be everybody's.
-            "TRUNKLINE_METRICS_PORT": metrics_port,
+            "TRUNKLINE_METRICS_PORT": str(metrics_port or ""),
             "TRUNKLINE_CREDENTIAL_FILE": str(credentials_dir(var_dir) / name),
         },
         port=port,
+        metrics_port=metrics_port,
     )
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 from trunkline.client import find_target
-from trunkline.registry.system import RunningSystem, read_system, running_target, write_system
+from trunkline.registry.system import RunningSystem, process_start, read_system, running_target, write_system
 from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.settings import PlatformSettings
 
@@ -92,6 +92,16 @@ def test_a_system_whose_launcher_died_does_not_run(tmp_path):
     """What a killed launcher leaves behind is not believed."""
     write_system(tmp_path, RunningSystem({"item": "h:1"}, "", 2**22 + 1))
     assert running_target("item", tmp_path) is None
+
+
+def test_a_process_that_has_the_launchers_id_is_not_it(tmp_path, this_process):
+    """A launcher whose id another process has, after a reboot or later, does not run; without /proc the id decides."""
+    start = process_start(this_process)
+    boot, _, ticks = start.rpartition("/")
+    for told, runs in {start: True, "": True, f"{boot}/{int(ticks) + 1}": False, f"another/{ticks}": False}.items():
+        write_system(tmp_path, RunningSystem({"item": "h:1"}, "", this_process, launcher_start=told))
+        assert (running_target("item", tmp_path) is not None) is runs
+    assert process_start(2**22 + 1) == ""
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"services": {}}', '{"other": 1}', "null"])

@@ -61,6 +61,8 @@ def server_command(port: int, data_dir: Path, persistent: bool) -> list[str]:
         # Anything else may drop a stream whole when memory is short.
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
+        # A title is written over the environment, and with it over the mark by which leftovers are found.
+        "set-proc-title": "no",
         "loglevel": "notice",
     }
     return [str(find_server()), *(part for name, value in options.items() for part in (f"--{name}", value))]

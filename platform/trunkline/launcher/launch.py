@@ -14,7 +14,7 @@ from trunkline.launcher.leftovers import MARK, end_leftovers
 from trunkline.launcher.readiness import require_free, wait_redis, wait_serving
 from trunkline.launcher.supervisor import Supervisor, SupervisorProcess, last_line
 from trunkline.launcher.system import REDIS, LaunchError, Places, SystemSpec
-from trunkline.registry.system import RunningSystem, system_file, write_system
+from trunkline.registry.system import RunningSystem, process_start, system_file, write_system
 from trunkline.settings import environment
 from trunkline.storage.lock import FileLock
 
@@ -139,6 +139,7 @@ def _describe(spec: SystemSpec) -> RunningSystem:
         descriptors=str(spec.descriptors.absolute()) if spec.descriptors else "",
         credentials={name: str(path.absolute()) for name, path in spec.credentials.items()},
         operator=str(spec.operator.absolute()) if spec.operator else "",
+        launcher_start=process_start(os.getpid()),
     )
 
 

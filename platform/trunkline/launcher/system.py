@@ -34,6 +34,8 @@ class Program:
     """Variables of this process only."""
     port: int = 0
     """Port it serves gRPC on, with health; 0 if it serves none."""
+    metrics_port: int = 0
+    """Port of its Prometheus endpoint; 0 if it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +84,10 @@ class SystemSpec:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Program → port, of all that listen."""
-        serving = {program.name: program.port for program in self.programs if program.port}
-        return {REDIS: self.redis_port, **serving} if self.embedded else serving
+        """Who listens → port: programs by their names, and their metrics."""
+        found = {REDIS: self.redis_port} if self.embedded else {}
+        found |= {program.name: program.port for program in self.programs if program.port}
+        return found | {f"metrics of {one.name}": one.metrics_port for one in self.programs if one.metrics_port}
 
 
 @dataclass(frozen=True, slots=True)

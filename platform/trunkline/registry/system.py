@@ -7,6 +7,8 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
 
 @dataclass(frozen=True, slots=True)
 class RunningSystem:
@@ -24,6 +26,8 @@ class RunningSystem:
     """What a person may act as → file with that credential."""
     operator: str = ""
     """File with the credential of a service that only asks the others how they are."""
+    launcher_start: str = ""
+    """When the launcher's process began, as `process_start` says it: its id may be another's by now. Empty: unknown."""
 
 
 def system_file(var_dir: Path) -> Path:
@@ -38,7 +42,23 @@ def read_system(var_dir: Path) -> RunningSystem | None:
     except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     pid = found.launcher_pid
-    return found if isinstance(pid, int) and not isinstance(pid, bool) and _alive(pid) else None
+    if not isinstance(pid, int) or isinstance(pid, bool) or not _alive(pid):
+        return None
+    return found if found.launcher_start in {"", process_start(pid)} else None
+
+
+def process_start(pid: int) -> str:
+    """Which boot of the machine a process began in, and when in it; empty where there is no /proc, or no such process.
+
+    An id is given again, after a reboot soon: id and beginning together are one process.
+    """
+    try:
+        boot = _BOOT.read_text().strip()
+        # The name, in brackets, may hold anything: what is counted stands after it. Field 22 is the beginning.
+        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+    return f"{boot}/{ticks}"
 
 
 def _alive(pid: int) -> bool:

@@ -14,6 +14,9 @@ def test_ports_follow_the_design():
     """The services stand on 50050 to 50058 in the order of the design, unless another base is given."""
     assert list(local_system(Path("/v")).ports.items())[1:] == [(name, 50050 + n) for n, name in enumerate(SERVICES)]
     assert local_system(Path("/v"), base_port=6000).ports["stock"] == 6008
+    told = local_system(Path("/v"), metrics_port=7000)
+    assert told.ports["metrics of stock"] == 7008
+    assert told.programs[-1].environment["TRUNKLINE_METRICS_PORT"] == "7008"
 
 
 def test_everybody_finds_everybody():

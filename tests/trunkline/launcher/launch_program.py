@@ -22,7 +22,7 @@ def read(path: Path) -> SystemSpec:
     """The system of a file."""
     found = json.loads(path.read_text())
     programs = [Program(**one) for one in found["programs"]]
-    return SystemSpec(var_dir=Path(found["var_dir"]), programs=programs, environment=found["environment"])
+    return SystemSpec(**{**found, "var_dir": Path(found["var_dir"]), "programs": programs}, redis_persistent=False)
 
 
 if __name__ == "__main__":

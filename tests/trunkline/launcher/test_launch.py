@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from dataclasses import replace
 
 import pytest
 from trunkline.launcher.launch import launched
@@ -72,6 +73,18 @@ async def test_refuses_a_port_in_use(ping_system):
         async with launched(ping_system):
             pass
     assert marked(ping_system.var_dir) == set()
+
+
+async def test_refuses_a_port_of_metrics_in_use(ping_system, ping_program):
+    """The ports of metrics are looked at as all others are."""
+    port = free_port()
+    program = replace(ping_program("three", free_port()), metrics_port=port)
+    spec = replace(ping_system, programs=[*ping_system.programs, program])
+    refused = pytest.raises(LaunchError, match=rf"port {port} \(metrics of three\) in use")
+    with socket.create_server(("127.0.0.1", port)), refused:
+        async with launched(spec):
+            pass
+    assert marked(spec.var_dir) == set()
 
 
 async def test_refuses_a_second_system(ping_system):

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from trunkline.launcher.launch import launched
 from trunkline.launcher.leftovers import end_leftovers, marked
-from trunkline.launcher.readiness import is_serving
+from trunkline.launcher.ports import free_port
+from trunkline.launcher.readiness import is_free, is_serving
 from trunkline.launcher.stop import stop_system
 from trunkline.launcher.supervisor import Supervisor
+from trunkline.launcher.system import REDIS
 from trunkline.registry.system import read_system, system_file
 
 pytestmark = pytest.mark.system
@@ -29,9 +31,8 @@ async def launcher(ping_system, tmp_path, eventually):
     description = tmp_path / "system.json"
     programs = [asdict(program) for program in ping_system.programs]
     environment = dict(ping_system.environment)
-    description.write_text(
-        json.dumps({"var_dir": str(ping_system.var_dir), "programs": programs, "environment": environment})
-    )
+    spec = {"var_dir": str(ping_system.var_dir), "programs": programs, "environment": environment}
+    description.write_text(json.dumps({**spec, "redis_port": free_port()}))
     command = [sys.executable, str(LAUNCH), str(description)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)  # noqa: ASYNC220 - started once, nothing else waits
 
@@ -103,6 +104,27 @@ async def test_stops_what_a_killed_launcher_left(launcher, ping_system):
     assert stop_system(ping_system.var_dir)
     assert marked(ping_system.var_dir) == set()
     assert not system_file(ping_system.var_dir).exists()
+
+
+@pytest.mark.parametrize("who", ["stop", "next"])
+async def test_finds_the_redis_of_a_killed_supervisord(launcher, ping_system, tmp_path, who):
+    """With launcher and supervisord killed, `make stop` and the next `make run` end all that they ran, Redis too."""
+    port = json.loads((tmp_path / "system.json").read_text())["redis_port"]
+    redis = next(one.pid for one in Supervisor(ping_system.var_dir).states() if one.name == REDIS)
+    head = Supervisor(ping_system.var_dir).pid()
+    assert head is not None
+    launcher.kill()
+    launcher.wait()
+    os.kill(head, signal.SIGKILL)
+    assert redis in marked(ping_system.var_dir)
+    assert not is_free(port)
+    if who == "stop":
+        assert stop_system(ping_system.var_dir)
+    else:
+        async with launched(ping_system):
+            assert is_free(port)
+    assert marked(ping_system.var_dir) == set()
+    assert is_free(port)
 
 
 def test_finds_nothing_in_an_empty_folder(tmp_path):
