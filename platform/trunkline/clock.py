@@ -32,3 +32,14 @@ class SystemClock:
 
 SYSTEM_CLOCK = SystemClock()
 """The clock of every process outside tests."""
+SET_S = 20.0
+"""A change of the time ahead beyond this, in seconds, is no drift: the clock was set, or the machine slept. It is less
+than the 30 s for which tokens are let in before and after their time."""
+
+
+def ahead_s(clock: Clock) -> float:
+    """How far the time that is written down is ahead of the one that is measured with, in seconds.
+
+    It changes when the clock is set, and when the machine wakes up after a sleep: what is measured stood still then.
+    """
+    return clock.now().timestamp() - clock.monotonic()

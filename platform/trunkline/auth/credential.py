@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from trunkline.auth.credential_file import CredentialFile
-from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.clock import SET_S, SYSTEM_CLOCK, Clock, ahead_s
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError
 
 RENEW_AT = 0.8
@@ -58,12 +58,13 @@ class Credential(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token in use, with its times by the monotonic clock."""
+    """A token in use, with its times by the monotonic clock, and how far the other one was ahead of that."""
 
     credential: str
     token: str
     renew_at: float
     expires_at: float
+    ahead_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class ExchangedCredential:
     """Exchanges a credential for tokens, one exchange at a time.
 
     A token is renewed behind its back after 80 % of its life; calls wait for an exchange only when no token is
-    valid. A changed credential is exchanged at once, and a refused one ends the use of its token.
+    valid. A changed credential is exchanged at once, and a refused one ends the use of its token. So does a clock
+    that was set: servers would find the token expired, or not valid yet.
     """
 
     def __init__(self, read: Callable[[], str | None], exchange: Exchange, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -94,7 +96,7 @@ class ExchangedCredential:
     def token_at_hand(self) -> str | None:
         """The token in use, where it is valid and need not be renewed; None: ask `token`, which may take its time."""
         held, now = self._held, self._clock.monotonic()
-        if held is None or now >= held.renew_at or self._read() != held.credential:
+        if held is None or now >= held.renew_at or self._read() != held.credential or self._clock_was_set(held):
             return None
         return held.token
 
@@ -110,7 +112,7 @@ class ExchangedCredential:
             self._held = None
             raise CredentialAbsent
         held = self._held
-        if held is None or held.credential != credential or now >= held.expires_at:
+        if held is None or held.credential != credential or now >= held.expires_at or self._clock_was_set(held):
             return await self._exchanged(credential, now)
         if now >= held.renew_at and now >= self._pause_until:
             self._start(credential)
@@ -146,8 +148,11 @@ class ExchangedCredential:
         now = self._clock.monotonic()
         if self._flight is not None and self._flight.credential == credential:
             self._refused = self._told = None
-            self._held = _Held(credential, token, now + RENEW_AT * life_s, now + life_s)
+            self._held = _Held(credential, token, now + RENEW_AT * life_s, now + life_s, ahead_s(self._clock))
         return token
+
+    def _clock_was_set(self, held: _Held) -> bool:
+        return abs(ahead_s(self._clock) - held.ahead_s) > SET_S
 
     def _note(self, credential: str, error: ServiceError) -> None:
         if self._told != (credential, error.reason):

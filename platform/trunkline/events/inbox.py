@@ -79,14 +79,14 @@ def plan(waiting: Sequence[Waiting], *, last: int, now: datetime, patient_since:
     Args:
         waiting: Those with the lowest numbers, in their order.
         last: Number up to which all of the key is applied or a hole.
-        now: The instant it is.
+        now: The instant it is. Times beyond it are of a clock that was set back since, and do not hold anything up.
         patient_since: Patience counts from here at the earliest: what is missing could not come before.
     """
     expected, run, dues = last + 1, list[int](), list[datetime]()
     for one in waiting:
         if one.number > expected:
             break
-        if one.retry_time is not None and one.retry_time > now:
+        if one.retry_time is not None and now < one.retry_time <= now + GAP_PATIENCE:
             dues.append(one.retry_time)
             if one.number == expected:
                 break
@@ -99,7 +99,8 @@ def plan(waiting: Sequence[Waiting], *, last: int, now: datetime, patient_since:
         return Plan(numbers=tuple(run))
     ahead = [one for one in waiting if one.number > last]
     if ahead and ahead[0].number > last + 1:
-        given_up = max(min(one.park_time for one in ahead), patient_since) + GAP_PATIENCE
+        parked = min((one.park_time for one in ahead if one.park_time <= now), default=patient_since)
+        given_up = max(parked, patient_since) + GAP_PATIENCE
         if given_up <= now:
             return Plan(missing=range(last + 1, ahead[0].number))
         dues.append(given_up)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from trunkline.clock import Clock
+from trunkline.clock import SET_S, Clock, ahead_s
 from trunkline.events.applying import Applying, Outcome
 from trunkline.events.event import Arrival, Decoder
 from trunkline.events.failure import describe
@@ -56,6 +56,7 @@ class Settling:
         self._wake = wake
         self._parked: dict[Key, datetime | None] = {}
         self._patient_since = clock.now()
+        self._ahead_s = ahead_s(clock)
 
     async def begin(self) -> None:
         """Begins after a start or an outage: finds what is parked, and waits for the missing ones anew."""
@@ -93,12 +94,20 @@ class Settling:
             ServiceError: the database is away.
         """
         now = self._clock.now()
+        self._mind_the_clock(now)
         for key in [key for key, due in self._parked.items() if due is not None and due <= now]:
             await self._settle_key(key)
 
     def next_due(self) -> datetime | None:
         """When settle_parked has something to do; None if only what comes can change that."""
         return min((due for due in self._parked.values() if due is not None), default=None)
+
+    def _mind_the_clock(self, now: datetime) -> None:
+        """Begins to wait anew where the clock was set: patience is measured, and times that were noted mean nothing."""
+        before, self._ahead_s = self._ahead_s, ahead_s(self._clock)
+        if abs(self._ahead_s - before) > SET_S:
+            self._patient_since = now
+            self._parked = dict.fromkeys(self._parked, now)
 
     async def _settle_key(self, key: Key) -> None:
         while True:

@@ -29,6 +29,10 @@ class FakeClock:
         self._monotonic += seconds
         self._now += timedelta(seconds=seconds)
 
+    def set_ahead(self, seconds: float) -> None:
+        """Sets the time that is written down, as who sets a machine's clock does; what is measured with stays."""
+        self._now += timedelta(seconds=seconds)
+
     async def sleep(self, seconds: float) -> None:
         """Waits in no time: moves both times on at once. For whatever takes a `sleep`: a FaultPlan, a Peer."""
         self.advance(seconds)

@@ -224,6 +224,26 @@ async def test_clocks_far_apart_do_not_exchange_on_every_call(clock):
     assert len(taken) == 1
 
 
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_a_clock_that_was_set_ends_the_use_of_a_token(identity, clock, hours):
+    """H1: after the wall clock jumps, servers would refuse the token: another one is exchanged, once, before a call."""
+    credential = ExchangedCredential(lambda: "id.secret", identity.exchange, clock)
+    assert await credential.token() == "token-1"
+    clock.set_ahead(hours * 3600)
+    assert credential.token_at_hand() is None
+    assert await credential.token() == "token-2"
+    assert credential.token_at_hand() == "token-2"
+    assert len(identity.taken) == 2
+
+
+async def test_a_clock_that_drifts_ends_nothing(identity, clock):
+    """H1: a correction of some seconds harms no token: verifiers bear with it."""
+    credential = ExchangedCredential(lambda: "id.secret", identity.exchange, clock)
+    await credential.token()
+    clock.set_ahead(19.0)
+    assert credential.token_at_hand() == "token-1"
+
+
 async def test_file_that_comes_later_is_read_when_needed(identity, clock, tmp_path):
     """A service starts without its credential, and takes it as soon as it is there."""
     path = tmp_path / "credential"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
+from trunkline.events.inbox import GAP_PATIENCE
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 
@@ -131,6 +133,21 @@ async def test_patience_begins_anew_after_a_restart(reader: Database, client: Re
         await until_seen(reader, [1, 2])
 
     assert second.counts.holes == 0
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_patience_is_measured(reader: Database, client: Redis, url: str, clock: FakeClock, hours: int):
+    """H1: the clock is set while a key waits: it waits for its 30 s, neither for none of them nor for two hours."""
+    receiver = consumer(reader, url, clock=clock)
+    await add(client, envelope(2))
+    async with running(receiver):
+        await until(lambda: receiver.counts.parked == 1)
+        clock.set_ahead(hours * 3600)
+        await until(lambda: receiver.next_due() == clock.now() + GAP_PATIENCE)
+        assert receiver.counts.holes == 0
+        clock.advance(30)
+        await until_seen(reader, [2])
+    assert receiver.counts.holes == 1
 
 
 async def test_what_redis_lost_in_the_middle_is_sent_again(

@@ -66,6 +66,18 @@ def test_patience_does_not_count_an_outage():
     assert plan([_waiting(6)], last=4, now=now, patient_since=back).due == back + GAP_PATIENCE
 
 
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (_waiting(6, parked_s=7200), Plan(due=START + GAP_PATIENCE)),
+        (_waiting(5, parked_s=7200, attempts=1, retry_s=7200), Plan(numbers=(5,))),
+    ],
+)
+def test_times_of_a_clock_that_was_set_back_hold_nothing_up(one: Waiting, expected: Plan):
+    """H1: an event that was parked two hours from now waits from now on, and is tried again at once."""
+    assert plan([one], last=4, now=START, patient_since=START) == expected
+
+
 def test_attempts_get_further_apart():
     """Waits double, and half of each is chance."""
     longest = [retry_time(attempts, START, lambda _, most: most) - START for attempts in range(1, 5)]
