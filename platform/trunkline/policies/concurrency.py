@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 SHARPEST = 0.5
 """No window asks for less than this share of the limit."""
+ROOM = 2
+"""There is room where not one in so many of the calls that may run does."""
 SHORTEST_S = 1e-6
 """Times below this are taken for it: a logarithm needs something above nothing."""
 
@@ -27,6 +29,8 @@ class LimitSettings:
     """Calls may take so many times their baseline before the limit falls."""
     smoothing: float = 0.2
     """Share of the way to what a window asks for that is gone."""
+    haste: float = 0.6
+    """The same where calls are not done in time: what is not refused then is work for nobody."""
     window_s: float = 0.1
     """Seconds of a window at least."""
     window_calls: int = 20
@@ -77,8 +81,9 @@ class MethodLatency:
 class AdaptiveLimit:
     """The limit of one server. Every step is O(1), but for the end of a window: that looks at the methods called.
 
-    The limit moves only where it matters: while less than half of it is used, only baselines are learnt. Under load
-    they are left alone, or slow would become usual, unless calls have become far faster. What has become slow for good
+    The limit moves only where it matters: while less than half of it is used, only baselines are learnt, unless most
+    calls are not done in time: then it falls to what is used, and further. Under load baselines are left alone, or slow
+    would become usual, unless calls have become far faster. What has become slow for good
     is found out in another way: where slow calls have held the limit down for some seconds, or to the floor, calls are
     measured at the floor for some windows. Are they as slow there, it is no use to refuse any; are they fast, the
     limit was right. A method whose baseline is not known is taken for slow under load, and so becomes known.
@@ -153,7 +158,12 @@ class AdaptiveLimit:
             return
         if self._measures:
             self._measure()
-        elif self._peak * 2 < self.limit:
+        elif self._dropped * 2 >= self._calls and self._peak >= self._floor:
+            # A limit far above what runs says nothing: a connection carries only so many calls.
+            self._set(min(self._exact, float(self._peak)))
+            self._move(now)
+            self._learn(0.0)
+        elif self._peak * ROOM < self.limit:
             self._held_since = None
             self._learn(self.settings.settle)
         else:
@@ -164,11 +174,16 @@ class AdaptiveLimit:
         self._peak = self.running
         self._closes_at = now + self.settings.window_s
 
+    def _late(self) -> bool:
+        """Whether too many calls of this window were not done in time."""
+        return self._dropped >= self.settings.drop_share * self._calls
+
     def _move(self, now: float) -> None:
         """One window under load."""
         settings, gradient = self.settings, self._gradient()
         wanted = self._exact * gradient + math.sqrt(self._exact)
-        self._set(self._exact + settings.smoothing * (wanted - self._exact))
+        share = settings.haste if self._late() else settings.smoothing
+        self._set(self._exact + share * (wanted - self._exact))
         if gradient >= 1.0:
             self._held_since = None
             return
@@ -203,7 +218,7 @@ class AdaptiveLimit:
 
     def _gradient(self) -> float:
         settings = self.settings
-        if self._dropped >= settings.drop_share * self._calls:
+        if self._late():
             return SHARPEST
         unknown = math.log(settings.tolerance / SHARPEST)
         excess = sum(

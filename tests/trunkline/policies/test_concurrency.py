@@ -170,6 +170,25 @@ def test_calls_whose_time_is_over_lower_the_limit():
     assert limit.limit < CEILING // 2
 
 
+def test_a_limit_far_above_what_runs_falls_too():
+    """Where a connection carries fewer calls than half of the limit, and most of them are not done in time, the limit
+    falls to what runs and further, within a second: the rest would be work for nobody.
+    """
+    limit, latency = AdaptiveLimit(LimitSettings(floor=FLOOR, ceiling=CEILING), 0.0), MethodLatency()
+    now = 0.0
+    while limit.limit > FLOOR and now < 5.0:
+        now += 0.2
+        running = min(CEILING // 3, limit.limit)
+        for _ in range(running):
+            limit.began()
+        for number in range(running):
+            if number % 3:
+                limit.dropped(now)
+            else:
+                limit.served(latency, 0.9, now)
+    assert (limit.limit, now < 3.0) == (FLOOR, True)
+
+
 def test_a_caller_that_leaves_says_nothing():
     """Hedges are cancelled all the time: the limit stays where it is."""
     limit = AdaptiveLimit(LimitSettings(floor=FLOOR, ceiling=CEILING), 0.0)
