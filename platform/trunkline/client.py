@@ -188,8 +188,8 @@ def _open(
     adjust = partial(effective, overrides=settings.calls, target=name) if settings.calls else None
     found = find(name, target, settings, OPTIONS)
     transport = found.transport
-    if found.instances is not None and not found.instances.known.is_set():
-        peer.unknown = found.instances.known
+    if not transport.known.is_set():
+        peer.unknown = transport.known
     peer.instances = lambda: transport.instances
     peer.connectivity = lambda: transport.state().name
     # While a breaker lets no call through, nobody else would ask gRPC to connect again.

@@ -121,6 +121,8 @@ class Discovery:
                     transport.replace()
 
     async def _end(self) -> None:
+        if self._view is not None:
+            self._view.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

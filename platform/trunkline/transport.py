@@ -8,6 +8,7 @@ connected beside the old one, new calls go there, and the old one is closed when
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import grpc
 import structlog
 
-from trunkline.interceptors.wire import end, unary_sender
+from trunkline.interceptors.wire import counted, end, unary_sender
+from trunkline.registry.instance import number_of
 
 CONNECT_S = 2.0
 """Seconds the next channel has to connect before it is used all the same."""
@@ -64,7 +66,7 @@ class Generation:
 class Sender:
     """Makes attempts of one method on the channel of the moment."""
 
-    __slots__ = ("_arguments", "_method", "_send", "_shape")
+    __slots__ = ("__weakref__", "_arguments", "_method", "_send", "_shape")
 
     def __init__(self, shape: str, method: str, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
         self._shape = shape
@@ -77,7 +79,7 @@ class Sender:
         positional, named = self._arguments
         callable_ = getattr(generation.channel, self._shape)(self._method, *positional, **named)
         running = generation.running
-        self._send = unary_sender(callable_, running) if self._shape == SHAPES[0] else _counted(callable_, running)
+        self._send = unary_sender(callable_, running) if self._shape == SHAPES[0] else counted(callable_, running)
 
     def __call__(self, request: Any, **options: Any) -> Any:
         """An attempt."""
@@ -107,9 +109,13 @@ class Transport:
         """gRPC target of the channel in use; empty while there is none."""
         self.generation = 0
         """How often the channel was replaced."""
+        self.known = asyncio.Event()
+        """Set once an address is known, or the channel is closed."""
         self._options = tuple(options)
-        self._senders: list[Sender] = []
+        # Stubs come and go, and their senders with them.
+        self._senders: weakref.WeakSet[Sender] = weakref.WeakSet()
         self._current: Generation | None = None
+        self._retired: set[Generation] = set()
         self._wanted: str | None = None
         self._work: set[asyncio.Task[None]] = set()
         self._replacing = False
@@ -117,6 +123,7 @@ class Transport:
         self._replaced = asyncio.Event()
         if self.target:
             self._current = self._open(self.target)
+            self.known.set()
 
     @property
     def channel(self) -> grpc.aio.Channel | None:
@@ -153,7 +160,7 @@ class Transport:
         found = Sender(shape, method, (positional, named))
         if self._current is not None:
             found.bind(self._current)
-        self._senders.append(found)
+        self._senders.add(found)
         return found
 
     def replace(self, addresses: Sequence[str] | str | None = None) -> None:
@@ -174,11 +181,12 @@ class Transport:
     async def close(self, grace_s: float | None = None) -> None:
         """Closes the channel, and those it replaced; calls that still run after grace_s are cancelled."""
         self._closed = True
+        self.known.set()  # who waits for an address waits for nothing
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
-        if self._current is not None:
-            await _end(self._current, grace_s)
+        left = [*self._retired, *([self._current] if self._current is not None else [])]
+        await asyncio.gather(*(_end(generation, grace_s) for generation in left))
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -208,6 +216,7 @@ class Transport:
     def _use(self, generation: Generation, target: str) -> None:
         former, self._current, self.target = self._current, generation, target
         self.generation += 1
+        self.known.set()
         self._replaced.set()
         self._replaced = asyncio.Event()
         # All at once: between here and the next turn of the loop no call is begun on the old channel any more.
@@ -215,29 +224,36 @@ class Transport:
             sender.bind(generation)
         if former is not None:
             _log.debug("channel replaced", target=target, running=len(former.running))
-            self._start(_retire(former))
+            self._retired.add(former)
+            self._start(self._retire(former))
+
+    async def _retire(self, generation: Generation) -> None:
+        while generation.running:  # noqa: ASYNC110 - calls end in many ways, and nobody is in a hurry here
+            await asyncio.sleep(LOOK_S)
+        await _end(generation, None)
+        self._retired.discard(generation)
 
 
 def target_of_addresses(addresses: Sequence[str] | str) -> str:
-    """The gRPC target of several addresses: those of one family, else their names are left to DNS.
+    """The gRPC target of several addresses.
 
-    A single name is looked up by gRPC; several names cannot be given in one target, so each must be a number.
+    A single name is looked up by gRPC; several names cannot be given in one target, so each of several must be a
+    number. Numbers of both families are given as those of IPv6, which has room for the others.
     """
     if isinstance(addresses, str):
         return addresses
-    if not addresses:
-        return ""
-    six = [one for one in addresses if one.startswith("[")]
-    if six and len(six) == len(addresses):
-        return "ipv6:" + ",".join(addresses)
-    if len(addresses) == 1 and not _is_number(addresses[0]):
-        return f"dns:///{addresses[0]}"
-    return "ipv4:" + ",".join(one for one in addresses if one not in six)
+    numbers = [one for one in addresses if number_of(one) is not None]
+    if not numbers:
+        return f"dns:///{addresses[0]}" if addresses else ""
+    six = [one for one in numbers if one.startswith("[")]
+    if not six:
+        return "ipv4:" + ",".join(numbers)
+    return "ipv6:" + ",".join(one if one in six else _mapped(one) for one in numbers)
 
 
-def _is_number(address: str) -> bool:
-    host = address.rpartition(":")[0]
-    return all(part.isdecimal() for part in host.split("."))
+def _mapped(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    return f"[::ffff:{host}]:{port}"
 
 
 async def _connected(channel: grpc.aio.Channel) -> None:
@@ -248,27 +264,9 @@ async def _connected(channel: grpc.aio.Channel) -> None:
         _log.warning("the new addresses do not answer yet; going over to them all the same")
 
 
-async def _retire(generation: Generation) -> None:
-    try:
-        while generation.running:  # noqa: ASYNC110 - calls end in many ways, and nobody is in a hurry here
-            await asyncio.sleep(LOOK_S)
-    finally:
-        await _end(generation, None)
-
-
 async def _end(generation: Generation, grace_s: float | None) -> None:
     await end(generation.running, grace_s)
     await generation.channel.close(grace_s)
-
-
-def _counted(callable_: Any, running: set[Any]) -> Callable[..., Any]:
-    def send(request: Any, **options: Any) -> Any:
-        call = callable_(request, **options)
-        running.add(call)
-        call.add_done_callback(running.discard)
-        return call
-
-    return send
 
 
 def _unbound(*_: Any, **__: Any) -> Any:

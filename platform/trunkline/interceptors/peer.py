@@ -65,7 +65,7 @@ class Peer:
     instances: Callable[[], int] = lambda: 1
     """How many servers are known behind the target; 1 where only DNS knows."""
     unknown: asyncio.Event | None = None
-    """Set once an address of the target is known; None: one was known from the beginning."""
+    """Set once an address of the target is known, or the channel is closed; None: one was known from the beginning."""
     returns_until: float = 0.0
     """Instant (clock.monotonic) until which a server that has left is believed to come back, or another for it."""
     chosen: str = ""

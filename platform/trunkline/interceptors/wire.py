@@ -24,7 +24,7 @@ class UnarySender:
 
     def __init__(self, callable_: Any, running: set[UnaryAttempt]) -> None:
         """Takes what it needs from grpc's own callable; AttributeError where that has it no more."""
-        self._public = callable_
+        self._public = counted(callable_, running)
         self._call = callable_._channel.call
         self._method = callable_._method
         self._handle = callable_._registered_call_handle
@@ -146,4 +146,16 @@ def unary_sender(callable_: Any, running: set[UnaryAttempt]) -> Callable[..., An
     try:
         return UnarySender(callable_, running)
     except AttributeError:
-        return callable_  # type: ignore[no-any-return]
+        return counted(callable_, running)
+
+
+def counted(callable_: Any, running: set[Any]) -> Callable[..., Any]:
+    """Grpc's own callable, with its calls among those that are under way."""
+
+    def send(request: Any, **options: Any) -> Any:
+        call = callable_(request, **options)
+        running.add(call)
+        call.add_done_callback(running.discard)
+        return call
+
+    return send

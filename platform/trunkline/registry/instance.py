@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal, get_args
 
 State = Literal["serving", "not_serving", "draining"]
@@ -52,8 +54,13 @@ def decode(text: str | bytes) -> Instance | None:
         instance = Instance(**known)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    texts = (instance.service, instance.instance_id, instance.address)
-    if not all(isinstance(one, str) and one for one in texts) or instance.state not in get_args(State):
+    needed = (instance.service, instance.instance_id, instance.address)
+    if not all(isinstance(one, str) and one for one in needed) or instance.state not in get_args(State):
+        return None
+    if not all(isinstance(one, str) for one in (instance.host, instance.version)) or type(instance.pid) is not int:
+        return None
+    # Instances are put in the order of their starts: one that is no number would have none.
+    if type(instance.start_time) not in (int, float):
         return None
     return instance if is_address(instance.address) else None
 
@@ -62,7 +69,16 @@ def is_address(text: str) -> bool:
     """Whether it is `host:port` and nothing that gRPC would take for several addresses or another scheme."""
     host, colon, port = text.rpartition(":")
     plain = bool(host) and not any(sign in host for sign in ",/%@ \t\r\n")
-    return bool(colon) and plain and port.isascii() and port.isdecimal() and 0 < int(port) < 65536
+    return bool(colon) and plain and re.fullmatch("[0-9]{1,5}", port) is not None and 0 < int(port) < 65536
+
+
+def number_of(address: str) -> IPv4Address | IPv6Address | None:
+    """The number of the host of `host:port`; None where it is a name."""
+    host = address.rpartition(":")[0]
+    try:
+        return IPv6Address(host[1:-1]) if host.startswith("[") and host.endswith("]") else IPv4Address(host)
+    except ValueError:
+        return None
 
 
 def reachable(instances: Iterable[Instance]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import structlog
 
 from trunkline.registry.instance import is_address, reachable
 from trunkline.registry.lease import Registry
+from trunkline.registry.names import Numbers
 from trunkline.registry.redis import RegistryUnavailable
 
 REFRESH_S = 1.0
@@ -28,13 +29,9 @@ class Instances:
         self.service = service
         """Name of the service."""
         self.addresses = addresses
-        """`host:port` of each; empty while none is known."""
-        self.known = asyncio.Event()
-        """Set once an address is known."""
+        """`number:port` of each; empty while none is known."""
         self.watchers: list[Changed] = []
         """Who is told of changes."""
-        if addresses:
-            self.known.set()
 
 
 class RegistryView:
@@ -52,6 +49,8 @@ class RegistryView:
         self._services: dict[str, Instances] = {}
         self._away = False
         self._wanted = asyncio.Event()
+        self._numbers = Numbers()
+        self._closed = False
 
     def watch(self, service: str, changed: Changed) -> Instances:
         """The instances of a service; changed is called with them whenever they are others."""
@@ -72,10 +71,14 @@ class RegistryView:
         return not self._services
 
     async def run(self) -> None:
-        """Reads once a second, until it is cancelled."""
-        while True:
+        """Reads once a second, until it is closed."""
+        # Cancelling alone does not end it: while a command is sent the client of Redis may swallow that.
+        while not self._closed:
             self._wanted.clear()
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:  # noqa: BLE001 - whatever it met there: without another look no change would be seen
+                _log.exception("the registry could not be read")
             try:
                 # Whoever asks for another service need not wait for the next second.
                 await asyncio.wait_for(self._wanted.wait(), REFRESH_S)
@@ -94,12 +97,21 @@ class RegistryView:
         if self._away:
             _log.info("the registry answers again")
             self._away = False
-        for service, instances in found.items():
+        addresses = {service: reachable(instances) for service, instances in found.items()}
+        await self._numbers.look_up(one for some in addresses.values() for one in some)
+        for service, some in addresses.items():
             if service in self._services:
-                self._seen(self._services[service], reachable(instances))
+                self._seen(self._services[service], self._numbers.of(some))
+
+    def end(self) -> None:
+        """Has run() end."""
+        self._closed = True
+        self._wanted.set()
 
     async def close(self) -> None:
         """Closes the connections of the registry."""
+        self.end()
+        await self._numbers.close()
         try:
             await self._registry.close()
         except RegistryUnavailable:
@@ -113,7 +125,6 @@ class RegistryView:
         _log.info("instances changed", service=service.service, addresses=list(addresses))
         service.addresses = addresses
         self._remember(service)
-        service.known.set()
         for changed in tuple(service.watchers):
             changed(service)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import pytest
 from redis.asyncio import Redis
 from trunkline.registry.instance import decode, is_address, reachable
@@ -51,12 +54,28 @@ async def test_who_is_not_heard_of_is_gone(registry):
     await until(gone, "the lease has ended", 5.0)
 
 
+ILL_TYPED = [
+    json.dumps(asdict(instance(9)) | part)
+    for part in (
+        {"start_time": "yesterday"},
+        {"start_time": None},
+        {"pid": "x"},
+        {"host": []},
+        {"version": 1},
+        {"state": []},
+        {"address": "127.0.0.1:" + "9" * 5000},
+    )
+]
+"""Instances that would end the reading of all others."""
+
+
 async def test_what_is_no_instance_is_left_out(url):
     """Nonsense in the registry hides nobody, and makes no address."""
     registry = RedisRegistry(url)
     await registry.renew(instance(1), 60)
     async with Redis.from_url(url, protocol=2) as client:
-        for number, text in enumerate(["", "{", "[]", "null", '{"service": 1}', "9" * 5000]):
+        texts = ["", "{", "[]", "null", '{"service": 1}', "9" * 5000, *ILL_TYPED]
+        for number, text in enumerate(texts):
             await client.hset(f"{PREFIX}{{item}}", f"junk{number}", f"99999999999999 {text}")
         await client.hset(f"{PREFIX}{{item}}", "no lease", "nonsense")
     assert (await registry.read(["item"]))["item"] == [instance(1)]

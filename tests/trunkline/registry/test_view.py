@@ -40,7 +40,6 @@ async def test_changes_are_told_once(registry):
     await view.refresh()
     assert told == [("127.0.0.1:5001",), ("127.0.0.1:5001", "127.0.0.1:5002"), ("127.0.0.1:5002",)]
     assert seen.addresses == told[-1]
-    assert seen.known.is_set()
 
 
 async def test_the_last_known_good_holds(registry, clock, monkeypatch):
@@ -70,7 +69,27 @@ async def test_a_start_without_the_registry(registry, tmp_path):
     await view.refresh()
     registry.away = True
     later = RegistryView(registry, tmp_path).watch("item", lambda _: None)
-    assert (later.addresses, later.known.is_set()) == (("127.0.0.1:5001",), True)
+    assert later.addresses == ("127.0.0.1:5001",)
+
+
+async def test_a_failure_that_nobody_foresaw_ends_nothing(registry, monkeypatch):
+    """Whatever reading meets, it is read again, and changes are seen."""
+    levels, view = heard(monkeypatch, view_module), RegistryView(registry)
+    read, failures = registry.read, [ValueError(), KeyError()]
+
+    async def fails(services):
+        if failures:
+            raise failures.pop()
+        return await read(services)
+
+    monkeypatch.setattr(registry, "read", fails)
+    monkeypatch.setattr(view_module, "REFRESH_S", 0.01)
+    await registry.renew(instance(1), 60)
+    seen, running = view.watch("item", lambda _: None), asyncio.create_task(view.run())
+    await until(lambda: seen.addresses == ("127.0.0.1:5001",), "it is read again", 5.0)
+    assert levels[:2] == ["exception", "exception"]
+    view.end()
+    await asyncio.wait_for(running, 5.0)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '["a,b:1"]', '{"a": 1}', "[" * 5000])
@@ -78,7 +97,7 @@ async def test_a_damaged_file_knows_nobody(registry, tmp_path, text):
     """What was kept is only believed where it is a list of addresses."""
     (tmp_path / "item.json").write_text(text)
     found = RegistryView(registry, tmp_path).watch("item", lambda _: None)
-    assert (found.addresses, found.known.is_set()) == ((), False)
+    assert found.addresses == ()
 
 
 async def test_who_is_not_watched_is_not_read(registry):
