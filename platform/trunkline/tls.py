@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from trunkline.auth.files import is_private
+from trunkline.clock import SYSTEM_CLOCK, Clock
 
 _log = structlog.get_logger("trunkline.tls")
 
@@ -25,7 +30,7 @@ class TlsFiles:
     certificate: Path
     """The chain, leaf first. Its alternative names hold the name of the service."""
     key: Path
-    """Private key of the leaf, not encrypted, mode 0600."""
+    """Private key of the leaf, not encrypted, mode 0600; what is open to others is warned of."""
     authority: Path
     """Certificates of the authorities that both ends trust; two of them while one is replaced."""
 
@@ -64,9 +69,10 @@ def read(files: TlsFiles) -> Material:
     _certificate(files.authority, material.authority)
     try:
         key = load_pem_private_key(material.key, None)
-    except (ValueError, TypeError):
+        ours = key.public_key() == leaf.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise TlsRefused(f"{files.key} holds no private key in PEM that is not encrypted") from None
-    if key.public_key() != leaf.public_key():
+    if not ours:
         raise TlsRefused(f"{files.key} is not the key of the certificate in {files.certificate}")
     return material
 
@@ -83,17 +89,19 @@ def expire_time(files: TlsFiles) -> float:
 class TlsSource:
     """What stands in the files now: read again when one of them changes. A rotation that is half done is waited for."""
 
-    def __init__(self, files: TlsFiles) -> None:
+    def __init__(self, files: TlsFiles, clock: Clock = SYSTEM_CLOCK) -> None:
         """Reads the files.
 
         Raises:
             TlsRefused: they are none to begin with.
         """
         self._files = files
+        self._clock = clock
         self._seen = self._marks()
         self._complaint = ""
         self.material = read(files)
         """What is in use."""
+        self._warn()
 
     def look(self) -> bool:
         """Looks for changes; whether there is other material now."""
@@ -112,7 +120,19 @@ class TlsSource:
         if changed:
             self.material = found
             _log.info("certificates renewed")
+            self._warn()
         return changed
+
+    def _warn(self) -> None:
+        """Tells of what is in use all the same: orchestrators mount keys as they do, and peers judge certificates."""
+        key, certificate = self._files.key, self._files.certificate
+        with suppress(OSError):
+            if not is_private(key.stat().st_mode):
+                _log.warning("the private key is open to others; its mode should be 0600", path=str(key))
+        leaf, now = _certificate(certificate, self.material.certificate), self._clock.now()
+        if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:
+            times = {"since": str(leaf.not_valid_before_utc), "until": str(leaf.not_valid_after_utc)}
+            _log.warning("the certificate is not valid now; peers will refuse it", path=str(certificate), **times)
 
     def _marks(self) -> tuple[tuple[int, int, int] | None, ...]:
         return tuple(_mark(path) for path in (self._files.certificate, self._files.key, self._files.authority))

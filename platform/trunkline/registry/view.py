@@ -25,10 +25,10 @@ Changed = Callable[["Instances"], None]
 class Instances:
     """The instances of one service that calls may be sent to."""
 
-    def __init__(self, service: str, addresses: tuple[str, ...] = ()) -> None:
+    def __init__(self, service: str) -> None:
         self.service = service
         """Name of the service."""
-        self.addresses = addresses
+        self.addresses: tuple[str, ...] = ()
         """`number:port` of each; empty while none is known."""
         self.watchers: list[Changed] = []
         """Who is told of changes."""
@@ -56,7 +56,7 @@ class RegistryView:
         """The instances of a service; changed is called with them whenever they are others."""
         found = self._services.get(service)
         if found is None:
-            found = self._services[service] = Instances(service, self._remembered(service))
+            found = self._services[service] = Instances(service)
             self._wanted.set()
         found.watchers.append(changed)
         return found
@@ -93,6 +93,8 @@ class RegistryView:
             if not self._away:
                 _log.warning("the registry does not answer; going on with what was known", error=str(error))
             self._away = True
+            for one in self._services.values():
+                self._seen(one, ())
             return
         if self._away:
             _log.info("the registry answers again")
@@ -119,7 +121,10 @@ class RegistryView:
 
     def _seen(self, service: Instances, addresses: tuple[str, ...]) -> None:
         # A registry that has lost its memory knows nobody: those who served a moment ago are the better guess. If they
-        # are gone, calls to them fail as they would with none, and gRPC skips whoever is dead.
+        # are gone, calls to them fail as they would with none, and gRPC skips whoever is dead. What was kept of the
+        # last run is the worst guess, and taken only where there is none.
+        if not addresses and not service.addresses:
+            addresses = self._remembered(service.service)
         if not addresses or addresses == service.addresses:
             return
         _log.info("instances changed", service=service.service, addresses=list(addresses))

@@ -68,8 +68,22 @@ async def test_a_start_without_the_registry(registry, tmp_path):
     await registry.renew(instance(1), 60)
     await view.refresh()
     registry.away = True
-    later = RegistryView(registry, tmp_path).watch("item", lambda _: None)
-    assert later.addresses == ("127.0.0.1:5001",)
+    later, told = RegistryView(registry, tmp_path), []
+    seen = later.watch("item", lambda one: told.append(one.addresses))
+    await later.refresh()
+    assert told == [seen.addresses] == [("127.0.0.1:5001",)]
+
+
+async def test_a_start_does_not_begin_with_who_is_gone(registry, tmp_path):
+    """What the last process knew is not called where the registry knows better."""
+    for number in (1, 2):
+        view = RegistryView(registry, tmp_path)
+        seen = view.watch("item", lambda _: None)
+        assert seen.addresses == ()
+        await registry.renew(instance(number), 60)
+        await view.refresh()
+        assert seen.addresses == (f"127.0.0.1:500{number}",)
+        await registry.remove(instance(number))
 
 
 async def test_a_failure_that_nobody_foresaw_ends_nothing(registry, monkeypatch):
@@ -96,7 +110,9 @@ async def test_a_failure_that_nobody_foresaw_ends_nothing(registry, monkeypatch)
 async def test_a_damaged_file_knows_nobody(registry, tmp_path, text):
     """What was kept is only believed where it is a list of addresses."""
     (tmp_path / "item.json").write_text(text)
-    found = RegistryView(registry, tmp_path).watch("item", lambda _: None)
+    view = RegistryView(registry, tmp_path)
+    found = view.watch("item", lambda _: None)
+    await view.refresh()
     assert found.addresses == ()
 
 
