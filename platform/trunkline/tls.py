@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from trunkline.auth.files import is_private
 from trunkline.clock import SYSTEM_CLOCK, Clock
 
 _log = structlog.get_logger("trunkline.tls")
@@ -77,15 +77,6 @@ def read(files: TlsFiles) -> Material:
     return material
 
 
-def expire_time(files: TlsFiles) -> float:
-    """When the certificate ends, in seconds since 1970.
-
-    Raises:
-        TlsRefused: it holds none.
-    """
-    return _certificate(files.certificate, _bytes(files.certificate)).not_valid_after_utc.timestamp()
-
-
 class TlsSource:
     """What stands in the files now: read again when one of them changes. A rotation that is half done is waited for."""
 
@@ -127,7 +118,7 @@ class TlsSource:
         """Tells of what is in use all the same: orchestrators mount keys as they do, and peers judge certificates."""
         key, certificate = self._files.key, self._files.certificate
         with suppress(OSError):
-            if not is_private(key.stat().st_mode):
+            if key.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 _log.warning("the private key is open to others; its mode should be 0600", path=str(key))
         leaf, now = _certificate(certificate, self.material.certificate), self._clock.now()
         if not leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc:

@@ -9,6 +9,13 @@ from trunkline.tls import TlsRefused, TlsSource, read
 
 from tests.trunkline.registry.conftest import heard
 
+UNKNOWN_KEY = b"""-----BEGIN PRIVATE KEY-----
+MEUCAQAwHAYGKoUDAgITMBIGByqFAwICIwEGByqFAwICHgEEIgIgRhUDJ1WQASIf
+nx+aUM2eagzV9dCt6mQ5wdtenr2ZS/Y=
+-----END PRIVATE KEY-----
+"""
+"""Of GOST R 34.10."""
+
 
 @pytest.fixture
 def authority() -> Authority:
@@ -44,6 +51,28 @@ def test_a_key_of_another_certificate_is_refused(authority, tmp_path):
     files.key.write_bytes(authority.issue("item")[1])
     with pytest.raises(TlsRefused, match="is not the key of the certificate"):
         read(files)
+
+
+def test_a_key_of_an_unknown_kind_is_refused(authority, tmp_path):
+    """What the library cannot read is told like everything else that is no key."""
+    files = write(tmp_path, "item", authority)
+    files.key.write_bytes(UNKNOWN_KEY)
+    with pytest.raises(TlsRefused, match="holds no private key in PEM"):
+        read(files)
+
+
+def test_what_is_warned_of(authority, tmp_path, monkeypatch):
+    """A key that others may read, and a certificate that has expired, are used, and told of when they come."""
+    files = write(tmp_path, "item", authority)
+    levels = heard(monkeypatch, tls)
+    source = TlsSource(files)
+    assert levels == []
+    files.key.chmod(0o640)
+    TlsSource(files)
+    assert levels == ["warning"]
+    write(tmp_path, "item", authority, days=-1)
+    assert [source.look() for _ in range(3)] == [True, False, False]
+    assert levels == ["warning", "info", "warning"]
 
 
 def test_a_rotation_is_taken_over_whole(authority, tmp_path, monkeypatch):

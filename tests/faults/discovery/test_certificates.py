@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,25 @@ from trunkline.server import Server
 from trunkline.service import Service
 from trunkline.settings import PlatformSettings
 from trunkline.testing.certificates import Authority, write
+from trunkline.testing.fault_proxy import LOOPBACK
 from trunkline.testing.ping import BENCH_SETTINGS, PingServicer, Reached
 from trunkline.tls import TlsFiles
 
+from tests.faults.lifecycle.running import Running
 from tests.shop.waiting import until
+
+NOBODY = ssl.create_default_context()
+NOBODY.check_hostname, NOBODY.verify_mode = False, ssl.CERT_NONE
+NOBODY.set_alpn_protocols(["h2"])
+"""A client without a certificate that trusts everybody."""
+
+
+def gone(peer: socket.socket) -> None:
+    """Returns when the other side has closed, as it must."""
+    peer.settimeout(10.0)
+    with suppress(ConnectionError, ssl.SSLError):
+        while peer.recv(1024):
+            pass
 
 
 def with_tls(files: TlsFiles) -> PlatformSettings:
@@ -97,6 +114,31 @@ async def test_who_is_refused(authority: Authority, tmp_path: Path):
         assert reached.calls["Ping"] == 0
         async with calling(server, write(tmp_path, "cart", authority)) as stub:
             await stub.Ping(pb.PingRequest())
+
+
+def test_strangers_fill_no_log(authority: Authority, tmp_path: Path):
+    """C7: of a hundred handshakes that fail, and a hundred peers without TLS, a server says nothing, and serves on."""
+    files = write(tmp_path, "ping", authority)
+    tls = {"CERT": files.certificate, "KEY": files.key, "CA": files.authority}
+    variables = {f"TRUNKLINE_TLS_{name}_FILE": path for name, path in tls.items()}
+    running = Running(tmp_path / "run", module="trunkline.testing.ping_program", **variables)
+    running.environment["PING_PORT"] = str(running.port)
+    with running:
+        before = running.log
+        for _ in range(100):
+            with socket.create_connection((LOOPBACK, running.port)) as plain:
+                plain.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                gone(plain)
+            nobody = socket.create_connection((LOOPBACK, running.port))
+            with NOBODY.wrap_socket(nobody) as wrapped:
+                gone(wrapped)
+        credentials = grpc.ssl_channel_credentials(
+            authority.pem, files.key.read_bytes(), files.certificate.read_bytes()
+        )
+        options = [("grpc.ssl_target_name_override", "ping")]
+        with grpc.secure_channel(running.target, credentials, options=options) as channel:
+            assert pb_grpc.PingServiceStub(channel).Ping(pb.PingRequest(value="v"), timeout=10.0).value == "v"
+        assert running.log.removeprefix(before).splitlines() == []
 
 
 @dataclass
