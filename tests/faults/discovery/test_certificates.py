@@ -120,8 +120,8 @@ def test_strangers_fill_no_log(authority: Authority, tmp_path: Path):
     """C7: of a hundred handshakes that fail, and a hundred peers without TLS, a server says nothing, and serves on."""
     files = write(tmp_path, "ping", authority)
     tls = {"CERT": files.certificate, "KEY": files.key, "CA": files.authority}
-    variables = {f"TRUNKLINE_TLS_{name}_FILE": path for name, path in tls.items()}
-    running = Running(tmp_path / "run", module="trunkline.testing.ping_program", **variables)
+    running = Running(tmp_path / "run", module="trunkline.testing.ping_program")
+    running.environment |= {f"TRUNKLINE_TLS_{name}_FILE": str(path) for name, path in tls.items()}
     running.environment["PING_PORT"] = str(running.port)
     with running:
         before = running.log

@@ -19,8 +19,22 @@ async def public(*_: object, **__: object) -> None:
 
 
 def test_what_has_nothing_private_is_used_as_it_is():
-    """Without what the quick way needs, grpc's own callable makes the attempts."""
-    assert unary_sender(public, set()) is public
+    """Without what the quick way needs, grpc's own callable makes the attempts, which are under way until they end."""
+    made: list[Any] = []
+
+    class Call:
+        def add_done_callback(self, callback: Any) -> None:
+            self.end = callback
+
+    def public(request: Any, **options: Any) -> Call:
+        made.append((request, options, Call()))
+        return made[-1][2]
+
+    running: set[Any] = set()
+    call = unary_sender(public, running)("request", timeout=1.0)
+    assert (made, running) == ([("request", {"timeout": 1.0}, call)], {call})
+    call.end(call)
+    assert not running
 
 
 @pytest.mark.parametrize("quick", [True, False])

@@ -79,7 +79,7 @@ async def test_a_start_does_not_begin_with_who_is_gone(registry, tmp_path):
     for number in (1, 2):
         view = RegistryView(registry, tmp_path)
         seen = view.watch("item", lambda _: None)
-        assert seen.addresses == ()
+        assert not seen.addresses
         await registry.renew(instance(number), 60)
         await view.refresh()
         assert seen.addresses == (f"127.0.0.1:500{number}",)
