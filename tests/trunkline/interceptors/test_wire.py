@@ -14,10 +14,6 @@ from tests.trunkline.interceptors.servicers import without_waiting
 from tests.trunkline.interceptors.shapes import failing
 
 
-async def public(*_: object, **__: object) -> None:
-    """A callable that has nothing private."""
-
-
 def test_what_has_nothing_private_is_used_as_it_is():
     """Without what the quick way needs, grpc's own callable makes the attempts, which are under way until they end."""
     made: list[Any] = []
