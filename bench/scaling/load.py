@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +23,8 @@ from bench.scaling.process import Running
 
 CONNECTIONS = 32
 """Connections of h2load, one call at a time on each: enough to be spread over workers."""
+CALLERS = 8
+"""Connections of our own load: one carries 128 calls, the others would wait in the client."""
 DEADLINE_S = 1.0
 """Seconds after which an answer is worth nothing."""
 _RATE = re.compile(r"finished in [^,]*, ([0-9.]+) req/s")
@@ -74,13 +77,17 @@ async def offered(address: str, rate: float, seconds: float) -> dict[str, int]:
 async def offer(address: str, rate: float, seconds: float) -> Counter[str]:
     """Makes calls at a rate for some seconds; counts how they end. An answer after the deadline is none."""
     ends: Counter[str] = Counter()
-    async with grpc.aio.insecure_channel(address) as channel:
-        ping: Any = pb_grpc.PingServiceStub(channel).Ping
-        await channel.channel_ready()
+    own = [("grpc.use_local_subchannel_pool", 1)]  # a connection each
+    async with AsyncExitStack() as stack:
+        channels = [grpc.aio.insecure_channel(address, options=own) for _ in range(CALLERS)]
+        for channel in channels:
+            await stack.enter_async_context(channel)
+            await channel.channel_ready()
+        pings: list[Any] = [pb_grpc.PingServiceStub(channel).Ping for channel in channels]
 
-        async def call() -> None:
+        async def call(number: int) -> None:
             try:
-                await ping(pb.PingRequest(value="v"), timeout=DEADLINE_S)
+                await pings[number % CALLERS](pb.PingRequest(value="v"), timeout=DEADLINE_S)
                 ends["OK"] += 1
             except grpc.aio.AioRpcError as error:
                 ends[error.code().name] += 1
@@ -89,7 +96,7 @@ async def offer(address: str, rate: float, seconds: float) -> Counter[str]:
         began, made = time.monotonic(), 0
         while (now := time.monotonic()) < began + seconds:
             while made < (now - began) * rate:
-                task = asyncio.create_task(call())
+                task = asyncio.create_task(call(made))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
                 made += 1
