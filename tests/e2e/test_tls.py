@@ -12,7 +12,7 @@ from deploy.local.settings import ROOT
 from deploy.local.system import SERVICES
 from tests.shop.running import START_S, clean_environment, command
 
-pytestmark = pytest.mark.xdist_group("e2e-tls")
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 
 
 def test_a_day_under_tls(tmp_path: Path):

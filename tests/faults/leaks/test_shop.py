@@ -39,7 +39,7 @@ from tests.shop.waiting import until, until_none
 
 pytestmark = [
     pytest.mark.system,
-    pytest.mark.xdist_group("leaky"),
+    pytest.mark.xdist_group("shop"),
     pytest.mark.asyncio(loop_scope="module"),
 ]
 REFUSED = "CARD_NUMBER_REFUSED"
