@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,24 @@ from trunkline.overrides import CallOverrides
 from trunkline.policies.credentials import Lists, parse
 
 _LONG = 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
+
+
+def host_of(given: str) -> str:
+    """A host as sockets take it: a name or a number, one of IPv6 without brackets; ValueError for anything else."""
+    if ":" not in given:
+        if given and _NAME.fullmatch(given) is None:
+            raise ValueError("it is no host: give a name or a number, without a port")
+        return given
+    try:
+        return str(IPv6Address(given[1:-1] if given.startswith("[") and given.endswith("]") else given))
+    except ValueError:
+        raise ValueError("it is no host: give a name or a number, without a port") from None
+
+
+def address_of(host: str, port: int) -> str:
+    """`host:port` as gRPC takes it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def credentials_of(given: Any) -> Lists:

@@ -103,13 +103,14 @@ class Node(Generic[S]):
 
         keys = PublicKeys(fetch, self.directory / "public_keys.json", self.clock)
         self._close.append(keys.close)
-        issuer, revocations = self.platform.token_issuer, self.revocations(revoked)
+        # Calls have keys refreshed, too: without this, the first one after a quiet hour would meet old ones.
+        issuer, revocations = self.platform.token_issuer, self.revocations(revoked, keys.refresh_if_due)
         return TokenVerifier(keys, issuer, issuer, self.clock, revocations=revocations)
 
-    def revocations(self, fetch: Fetch) -> Revocations:
-        """Revoked credentials for a verifier, polled as long as the service is served."""
-        revocations = Revocations()
-        self._background.append(RevocationPoller(revocations, fetch, self.directory / "revocations.json").run)
+    def revocations(self, fetch: Fetch, answered: Callable[[], None] = lambda: None) -> Revocations:
+        """Revoked credentials for a verifier, polled as long as the service is served; answered: after each answer."""
+        revocations, path = Revocations(), self.directory / "revocations.json"
+        self._background.append(RevocationPoller(revocations, fetch, path, answered=answered).run)
         return revocations
 
     async def open_storage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TypeVar
@@ -50,6 +51,8 @@ def run(
     platform = next((one for one in loaded if isinstance(one, PlatformSettings)), None)
     settings = next((one for one in loaded if isinstance(one, settings_class)), None)
     mistakes += _missing(platform, peers, events)
+    if platform is not None:
+        mistakes += _not_ours(platform.listen_host)
     if mistakes or platform is None or settings is None:
         refuse(mistakes)
     link = WorkerLink.given(METRICS.expose)
@@ -101,6 +104,17 @@ def _metrics(platform: PlatformSettings) -> Iterator[None]:
     with closing(serve_metrics(platform.listen_host, platform.metrics_port)) as endpoint:
         _log.info("metrics", port=endpoint.port)
         yield
+
+
+def _not_ours(host: str) -> list[str]:
+    """What is wrong with the host to serve on: it is unknown, or no address of this machine."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            probe.bind(address)
+    except OSError as error:
+        return [f"TRUNKLINE_LISTEN_HOST={host!r}: {error.strerror}"]
+    return []
 
 
 def _missing(platform: PlatformSettings | None, peers: Sequence[str], events: bool) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from trunkline.clock import Clock
+from trunkline.given import address_of
 from trunkline.registry.instance import Instance
 from trunkline.registry.lease import Leases
 from trunkline.registry.redis import RedisRegistry
@@ -38,7 +39,7 @@ def leases_of(
         Instance(
             service=service,
             instance_id=uuid.uuid4().hex,
-            address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            address=address_of(host, port),
             state="not_serving",
             start_time=clock.now().timestamp(),
             host=socket.gethostname(),

@@ -15,6 +15,7 @@ import structlog
 from trunkline import reflection
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.drain import Patience, leave
+from trunkline.given import address_of
 from trunkline.health import Health
 from trunkline.interceptors import identity, overload, server_policies, server_telemetry, validation
 from trunkline.interceptors.call_state import CallStateServicer
@@ -173,7 +174,7 @@ class Server:
         self.ended.set()
 
     def _bound(self) -> int:
-        address, files = f"{self._settings.listen_host}:{self._wanted_port}", self._settings.tls_files()
+        address, files = address_of(self._settings.listen_host, self._wanted_port), self._settings.tls_files()
         try:
             if files is None:
                 return self._server.add_insecure_port(address)

@@ -14,7 +14,7 @@ from pydantic import Field, PlainValidator, ValidationError, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
-from trunkline.given import calls_of, credentials_of, read_file
+from trunkline.given import calls_of, credentials_of, host_of, read_file
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
@@ -149,6 +149,11 @@ class PlatformSettings(BaseSettings):
             raise ValueError(f"it starts with none of {', '.join(REDIS_SCHEMES)}")
         return url
 
+    @field_validator("listen_host", "advertise_host")
+    @classmethod
+    def _host(cls, given: str) -> str:
+        return host_of(given)
+
     @model_validator(mode="after")
     def _rates_can_be_shared(self) -> Self:
         if self.rate_store == "redis" and not self.redis_url:
@@ -164,7 +169,7 @@ class PlatformSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
-        if self.registry_url and not self.advertise_host and self.listen_host in ("0.0.0.0", "::", "[::]"):  # noqa: S104
+        if self.registry_url and not self.advertise_host and self.listen_host in ("0.0.0.0", "::"):  # noqa: S104
             raise ValueError("TRUNKLINE_ADVERTISE_HOST is not set: nobody reaches this server at any address it has")
         return self
 

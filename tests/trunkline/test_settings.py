@@ -195,3 +195,35 @@ def test_the_registry_may_stand_in_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUNKLINE_REGISTRY_URL", "redis://127.0.0.1")
     with pytest.raises(ValueError, match="TRUNKLINE_REGISTRY_URL and TRUNKLINE_REGISTRY_URL_FILE are both set"):
         PlatformSettings()
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [("::1", "::1"), ("[::1]", "::1"), ("::", "::"), ("0.0.0.0", "0.0.0.0"), ("item-1.shop", "item-1.shop")],
+)
+def test_hosts(given, host, monkeypatch):
+    """A host is a name or a number; one of IPv6 stands with brackets or without."""
+    monkeypatch.setenv("TRUNKLINE_LISTEN_HOST", given)
+    monkeypatch.setenv("TRUNKLINE_ADVERTISE_HOST", given)
+    settings = load(PlatformSettings)[0]
+    assert (settings.listen_host, settings.advertise_host) == (host, host)
+
+
+@pytest.mark.parametrize("name", ["TRUNKLINE_LISTEN_HOST", "TRUNKLINE_ADVERTISE_HOST"])
+@pytest.mark.parametrize("given", ["item:50051", "http://item", "a b", "a,b", "[::1", "127.0.0.1:1"])
+def test_what_is_no_host(name, given, capsys, monkeypatch):
+    """What callers could not use is refused at the start, by its name, in one line."""
+    monkeypatch.setenv(name, given)
+    lines = refused(capsys, lambda: load(PlatformSettings))
+    assert lines[1:] == [f"  {name}={given!r}: Value error, it is no host: give a name or a number, without a port"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("given", ["192.0.2.1", "host.invalid"])
+def test_a_host_that_is_not_this_machine(given, workers, capsys, monkeypatch):
+    """A host that cannot be served on is told before anything is begun, in one line."""
+    monkeypatch.setenv("TRUNKLINE_LISTEN_HOST", given)
+    monkeypatch.setenv("TRUNKLINE_WORKERS", workers)
+    lines = refused(capsys, lambda: process.run("shelf", ShelfSettings, no_service))
+    assert len(lines) == 2
+    assert f"TRUNKLINE_LISTEN_HOST={given!r}: " in lines[1]

@@ -14,7 +14,9 @@ from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline.client import connect
 from trunkline.errors import ServiceError
 from trunkline.launcher.embedded import EmbeddedRedis
-from trunkline.testing.ping import BENCH_SETTINGS, Bench, bench
+from trunkline.server import Server
+from trunkline.service import Service
+from trunkline.testing.ping import BENCH_SETTINGS, Bench, PingServicer, Reached, bench
 from trunkline.transport import Transport, target_of_addresses
 
 from tests.shop.waiting import until
@@ -135,3 +137,14 @@ async def test_channels_are_closed_at_any_moment(registry: Any):
             async with connect("ping", target="registry:///ping", settings=registry):
                 for _ in range(turns):
                     await asyncio.sleep(0)
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+async def test_a_server_on_ipv6():
+    """A server listens on a number of IPv6."""
+    settings = BENCH_SETTINGS.model_copy(update={"listen_host": "::1"})
+    async with Server([Service(name="ping", servicers=[PingServicer(Reached())])], settings) as server:
+        target = target_of_addresses([f"[::1]:{server.port}", "127.0.0.1:1"])
+        async with connect("ping", target=target, settings=BENCH_SETTINGS) as channel:
+            stub: Any = pb_grpc.PingServiceStub(channel)
+            assert (await stub.Ping(pb.PingRequest(value="v"))).value == "v"

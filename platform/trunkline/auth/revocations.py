@@ -69,7 +69,23 @@ class RevocationPoller:
     The list is kept on disk: a restart while the identity service is away lets nobody in again.
     """
 
-    def __init__(self, revocations: Revocations, fetch: Fetch, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        revocations: Revocations,
+        fetch: Fetch,
+        path: Path | None = None,
+        *,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Takes the list that was kept.
+
+        Args:
+            revocations: the list to keep fresh.
+            fetch: asks the identity service.
+            path: where the list is kept; None: nowhere.
+            answered: called whenever the identity service has answered: a time to ask it for more.
+        """
+        self._answered = answered
         self._revocations = revocations
         self._fetch = fetch
         self._path = path
@@ -96,6 +112,7 @@ class RevocationPoller:
         if self._out:
             _log.info("revocations are polled again")
         self._out = False
+        self._answered()
         if listed != self._revocations.ids:
             added = self._revocations.take(listed)
             if added:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from trunkline.auth.revocations import RevocationPoller
 from trunkline.auth.verifier import LEEWAY_S, TokenVerifier
 from trunkline.errors import ServiceError
+from trunkline.node import Node
+from trunkline.settings import PlatformSettings, ServiceSettings
 
 from tests.trunkline.auth.identity_system import AUDIENCE, ISSUER, USER, public_key
 
@@ -64,6 +70,37 @@ async def test_token_of_a_removed_key_is_refused_within_a_refresh(system):
     assert system.verifier.cached(token) is None
     with pytest.raises(ServiceError):
         await system.verifier.verify(token)
+
+
+async def test_polls_keep_the_keys_of_an_idle_service_fresh(system):
+    """D7: nobody has called for an hour; a token of a key that was removed meanwhile is refused the first time."""
+
+    async def nobody():
+        return ()
+
+    poller = RevocationPoller(system.verifier.revocations, nobody, answered=system.keys.refresh_if_due)
+    token = system.token(USER)
+    await system.verifier.verify(token)
+    system.server.keys = [public_key("k2", Ed25519PrivateKey.generate())]
+    for _ in range(60):
+        system.clock.advance(2)
+        await poller.poll()
+        await asyncio.sleep(0)
+    assert system.verifier.cached(token) is None
+    with pytest.raises(ServiceError):
+        await system.verifier.verify(token)
+    assert system.server.asked == 3  # once, and twice in two minutes: a poll every two seconds asks no oftener
+
+
+async def test_a_verifier_of_a_node_is_kept_fresh(monkeypatch, tmp_path):
+    """The poller of revocations of a service has its verifier's keys refreshed."""
+    monkeypatch.setenv("ACCOUNT_SERVICE_TARGET", "ipv4:127.0.0.1:1")
+    platform = PlatformSettings(profile="test", var_dir=tmp_path)
+    node = Node(name="item", platform=platform, settings=ServiceSettings())
+    verifier = node.verifier()
+    polling: Any = node._background[0]
+    assert polling.__self__._answered == verifier._keys.refresh_if_due
+    await node.peers["account"].close()
 
 
 async def test_added_key_keeps_verified_tokens(system):

@@ -23,8 +23,9 @@ def test_what_has_nothing_private_is_used_as_it_is():
             self.end = callback
 
     def public(request: Any, **options: Any) -> Call:
-        made.append((request, options, Call()))
-        return made[-1][2]
+        call = Call()
+        made.append((request, options, call))
+        return call
 
     running: set[Any] = set()
     call = unary_sender(public, running)("request", timeout=1.0)
