@@ -61,6 +61,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.use_local_subchannel_pool", 1),  # another channel's back-off to the same address is not ours
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 800),  # and a fifth more, by chance; the default grows to 120 s
+    ("grpc.min_reconnect_backoff_ms", 3000),  # what one attempt to connect may take; the default is 20 s
     ("grpc.keepalive_time_ms", 2_000),  # with the next one: while calls run, a dead peer is found after 4.5 s
     ("grpc.keepalive_timeout_ms", 2_500),
     ("grpc.http2.ping_timeout_ms", 2_500),  # without it after 60 s

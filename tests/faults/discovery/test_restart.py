@@ -66,3 +66,25 @@ async def test_a_server_that_never_comes_back():
             assert caught.value.code.name in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
             assert 0.4 < time.monotonic() - began < 5.0
         assert reached.calls["Ping"] == 1
+
+
+async def test_something_that_says_nothing():
+    """A6: what listens takes connections and says nothing, then the server is there: it is found within seconds, not
+    after the twenty that gRPC would give one attempt.
+    """
+    port, held = free_port(), []
+
+    async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    silent = await asyncio.start_server(hold, "127.0.0.1", port)
+    async with connect("ping", target=f"dns:///127.0.0.1:{port}", settings=SETTINGS) as channel:
+        channel.get_state(try_to_connect=True)
+        await until(lambda: held, "it is connected to")
+        silent.close()
+        async with server(port, Reached()):
+            async with asyncio.timeout(10.0):
+                await channel.channel_ready()
+    for writer in held:
+        writer.close()
+        await writer.wait_closed()
