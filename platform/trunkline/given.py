@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from trunkline import overrides
 from trunkline.overrides import CallOverrides
 from trunkline.policies.credentials import Lists, parse
 
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+"""What an address of Redis starts with."""
 _LONG = 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 
@@ -27,6 +31,24 @@ def host_of(given: str) -> str:
         return str(IPv6Address(given[1:-1] if given.startswith("[") and given.endswith("]") else given))
     except ValueError:
         raise ValueError("it is no host: give a name or a number, without a port") from None
+
+
+def redis_of(url: str) -> str:
+    """An address of Redis; ValueError where it is none, with nothing of what it holds."""
+    if url and not url.startswith(REDIS_SCHEMES):
+        raise ValueError(f"it starts with none of {', '.join(REDIS_SCHEMES)}")
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("it is no address, or its port is no number below 65536") from None
+    return url
+
+
+def misspelt(variables: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Variables that are no settings and look like one, with the one that may be meant."""
+    names = set(known)
+    near = {one: get_close_matches(one, names, 1, 0.9) for one in variables if one not in names}
+    return {one: found[0] for one, found in near.items() if found}
 
 
 def address_of(host: str, port: int) -> str:

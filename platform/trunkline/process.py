@@ -10,8 +10,10 @@ from contextlib import closing, contextmanager
 from typing import TypeVar
 
 import structlog
+from pydantic_settings import BaseSettings
 
 from trunkline.client import find_target
+from trunkline.given import misspelt
 from trunkline.method import ContractError
 from trunkline.node import Node
 from trunkline.registry.targets import UnknownTarget, target_of
@@ -62,6 +64,8 @@ def run(
     configure_traces(name, platform.trace_ratio, platform.otlp_endpoint)
     node = Node(name=name, platform=platform, settings=settings)
     _log.info("starting", **describe(platform, settings))
+    for given, meant in misspelt(environment(), _variables(platform, settings)).items():
+        _log.warning("no setting has this name; it looks like another", variable=given, meant=meant)
     try:
         asyncio.run(_run(node, build, link))
     except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused, TlsRefused) as error:
@@ -104,6 +108,12 @@ def _metrics(platform: PlatformSettings) -> Iterator[None]:
     with closing(serve_metrics(platform.listen_host, platform.metrics_port)) as endpoint:
         _log.info("metrics", port=endpoint.port)
         yield
+
+
+def _variables(*settings: BaseSettings) -> Iterator[str]:
+    for one in settings:
+        for name, field in type(one).model_fields.items():
+            yield str(field.validation_alias or f"{one.model_config.get('env_prefix', '')}{name}".upper())
 
 
 def _not_ours(host: str) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import Field, PlainValidator, ValidationError, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
-from trunkline.given import calls_of, credentials_of, host_of, read_file
+from trunkline.given import calls_of, credentials_of, host_of, read_file, redis_of
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
@@ -25,16 +25,15 @@ Profile = Literal["development", "test", "production"]
 _SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
 UNTOLD = frozenset({"REDIS_URL", "TRUNKLINE_REGISTRY_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
-"""What an address of Redis starts with."""
 
 
 class PlatformSettings(BaseSettings):
     """Settings of the platform, the same in every service. Each is read from TRUNKLINE_<NAME>."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TRUNKLINE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
-    )
+        env_prefix="TRUNKLINE_", frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True,
+        allow_inf_nan=False,
+    )  # fmt: skip
 
     profile: Profile = "production"
     """development: reflection on, unset peers are looked for on this machine; test: as production, for tests."""
@@ -74,29 +73,29 @@ class PlatformSettings(BaseSettings):
     """Seconds between NOT_SERVING and the end of accepting calls, for callers to notice."""
     drain_s: float = Field(default=10.0, ge=0, le=600)
     """Seconds that running calls have to finish after that."""
-    max_connection_age_s: float = Field(default=0.0, ge=0)
+    max_connection_age_s: float = Field(default=0.0, ge=0, le=2_000_000)
     """Seconds after which a caller is asked to connect anew, give or take a tenth; calls that run finish; 0: never."""
-    max_connection_age_grace_s: float = Field(default=0.0, ge=0)
+    max_connection_age_grace_s: float = Field(default=0.0, ge=0, le=2_000_000)
     """Seconds that calls then have to finish before they are cut off; 0: as long as their deadlines allow."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that serve on the one port. A service with a database of its own has one."""
-    max_concurrent_calls: int = Field(default=256, ge=1)
+    max_concurrent_calls: int = Field(default=256, ge=1, le=1_000_000)
     """Calls a server runs at once at most; more are refused with a push-back. Streams are counted apart."""
-    min_concurrent_calls: int = Field(default=16, ge=1)
+    min_concurrent_calls: int = Field(default=16, ge=1, le=1_000_000)
     """Calls a server runs at once however slow they get; above it the limit adapts, up to max_concurrent_calls."""
-    max_connections: int = Field(default=4096, ge=1)
+    max_connections: int = Field(default=4096, ge=1, le=1_000_000)
     """Connections a server holds; more are closed at once. Fewer where `ulimit -n` is low."""
-    max_streams_per_connection: int = Field(default=128, ge=1)
+    max_streams_per_connection: int = Field(default=128, ge=1, le=1_000_000)
     """Calls a connection carries at once; the caller's gRPC keeps more waiting."""
-    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=1024**3)
     """Longest message a server takes or sends."""
-    max_metadata_bytes: int = Field(default=16 * 1024, ge=8 * 1024)
+    max_metadata_bytes: int = Field(default=16 * 1024, ge=8 * 1024, le=1024**2)
     """Most metadata a call may bring, 32 bytes an entry included. Two of the longest tokens need 5 KB."""
     handshake_timeout_s: float = Field(default=5.0, gt=0, le=600)
     """Seconds after which a connection is closed on which no HTTP/2 has begun."""
     request_timeout_s: float = Field(default=8.0, gt=0, le=600)
     """Seconds that a request may take to arrive."""
-    rate_per_tenant: float = Field(default=0.0, ge=0)
+    rate_per_tenant: float = Field(default=0.0, ge=0, le=1_000_000)
     """Calls a second a tenant may make of a service, or whoever calls without a tenant; 0 means no limit."""
     rate_store: Literal["local", "redis"] = "local"
     """local: each process holds the limits for itself; redis: the processes of a service hold them together."""
@@ -144,10 +143,8 @@ class PlatformSettings(BaseSettings):
 
     @field_validator("redis_url", "registry_url")
     @classmethod
-    def _known_scheme(cls, url: str) -> str:
-        if url and not url.startswith(REDIS_SCHEMES):
-            raise ValueError(f"it starts with none of {', '.join(REDIS_SCHEMES)}")
-        return url
+    def _redis(cls, url: str) -> str:
+        return redis_of(url)
 
     @field_validator("listen_host", "advertise_host")
     @classmethod

@@ -10,6 +10,7 @@ import pytest
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from trunkline import process
+from trunkline.given import misspelt
 from trunkline.settings import PlatformSettings, ServiceSettings, describe, load, refuse
 
 
@@ -209,6 +210,17 @@ def test_hosts(given, host, monkeypatch):
     assert (settings.listen_host, settings.advertise_host) == (host, host)
 
 
+FLOATS = [
+    f"TRUNKLINE_{name.upper()}"
+    for name, field in PlatformSettings.model_fields.items()
+    if field.annotation in (float, float | None)
+]
+INTEGERS = [
+    f"TRUNKLINE_MAX_{name}"
+    for name in ("CONCURRENT_CALLS", "CONNECTIONS", "STREAMS_PER_CONNECTION", "MESSAGE_BYTES", "METADATA_BYTES")
+]
+
+
 @pytest.mark.parametrize("name", ["TRUNKLINE_LISTEN_HOST", "TRUNKLINE_ADVERTISE_HOST"])
 @pytest.mark.parametrize("given", ["item:50051", "http://item", "a b", "a,b", "[::1", "127.0.0.1:1"])
 def test_what_is_no_host(name, given, capsys, monkeypatch):
@@ -216,6 +228,32 @@ def test_what_is_no_host(name, given, capsys, monkeypatch):
     monkeypatch.setenv(name, given)
     lines = refused(capsys, lambda: load(PlatformSettings))
     assert lines[1:] == [f"  {name}={given!r}: Value error, it is no host: give a name or a number, without a port"]
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *((name, given) for name in FLOATS for given in ("inf", "nan", "-1")),
+        *((name, given) for name in INTEGERS for given in ("99999999999", "-1", "1e3")),
+        ("REDIS_URL", "redis://host:port"),
+        ("TRUNKLINE_REGISTRY_URL", "redis://host:99999"),
+        ("TRUNKLINE_REGISTRY_URL", "redis://[::1"),
+    ],
+)
+def test_numbers_out_of_all_bounds(name, given, capsys, monkeypatch):
+    """What would end a start in a traceback, later, is one line at its begin."""
+    monkeypatch.setenv(name, given)
+    lines = refused(capsys, lambda: load(PlatformSettings))
+    assert len(lines) == 2
+    assert lines[1].startswith((f"  {name}={given!r}: ", f"  {name}: "))
+
+
+def test_names_that_look_like_settings():
+    """A variable that is misspelt is told with what may be meant; what is no setting of anybody's is not."""
+    known = ["TRUNKLINE_PROFILE", "TRUNKLINE_METRICS_PORT", "REDIS_URL"]
+    given = ["TRUNKLINE_PROFIL", "TRUNKLINE_METRIC_PORT", "TRUNKLINE_PROFILE", "TRUNKLINE_PORT", "PATH", "REDIS_HOST"]
+    expected = {"TRUNKLINE_PROFIL": "TRUNKLINE_PROFILE", "TRUNKLINE_METRIC_PORT": "TRUNKLINE_METRICS_PORT"}
+    assert misspelt(given, known) == expected
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
