@@ -131,9 +131,15 @@ class ExchangedCredential:
 
     def _start(self, credential: str) -> asyncio.Task[str]:
         flight = self._flight
-        if flight is None or flight.task.done() or flight.credential != credential:
+        loop = asyncio.get_running_loop()
+        if (
+            flight is None
+            or flight.task.done()
+            or flight.credential != credential
+            or flight.task.get_loop() is not loop  # a process's credential serves all its loops
+        ):
             # Shared by all callers: it must not run under the deadline of whoever came first.
-            task = asyncio.create_task(self._renew(credential), context=Context())
+            task = loop.create_task(self._renew(credential), context=Context())
             task.add_done_callback(_look_at)
             self._flight = flight = _Flight(credential, task)
         return flight.task

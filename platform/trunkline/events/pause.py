@@ -1,8 +1,22 @@
-"""Waiting that ends early."""
+"""Waiting that ends early, and work that is made to end."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+AGAIN_S = 0.2
+"""Seconds after which a task that goes on is cancelled again."""
+
+
+async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancels tasks until they have ended: while it sends a command the client of Redis may swallow a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
 
 
 async def pause(seconds: float, *until: asyncio.Event) -> bool:

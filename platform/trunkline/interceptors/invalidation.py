@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from trunkline.events.pause import end
 from trunkline.events.tail import tail
 from trunkline.interceptors.answers import KeptAnswers
 
@@ -48,9 +49,7 @@ class Invalidation:
                 task.result()
         finally:
             self.listening = frozenset()
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            await end(work)
 
     async def _listen(self, topics: Sequence[str]) -> None:
         def begun() -> None:

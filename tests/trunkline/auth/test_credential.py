@@ -96,6 +96,24 @@ async def test_cancelled_caller_does_not_end_the_exchange_of_others(identity, cl
     assert len(identity.taken) == 1
 
 
+def test_loops_of_one_process_do_not_wait_for_each_other(identity, clock):
+    """An exchange that another event loop has begun, and does not go on with, keeps nobody of this one."""
+    credential = ExchangedCredential(lambda: "id.secret", identity.exchange, clock)
+    first, identity.gate = asyncio.new_event_loop(), asyncio.Event()
+
+    async def begins() -> asyncio.Task[str]:
+        task = asyncio.create_task(credential.token())
+        await asyncio.sleep(0)
+        return task
+
+    waiting = first.run_until_complete(begins())
+    gate, identity.gate = identity.gate, None
+    assert asyncio.run(credential.token()) == "token-2"
+    gate.set()
+    assert first.run_until_complete(waiting) == "token-1"
+    first.close()
+
+
 async def test_exchange_does_not_inherit_the_first_callers_call(clock):
     """The shared exchange runs outside the call that happened to start it: its deadline is not everybody's."""
     current = ContextVar("current", default="none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from trunk.event.v1 import envelope_pb2
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
+from trunkline.interceptors import invalidation as module
 from trunkline.interceptors.answers import Kept, KeptAnswers, Key
 from trunkline.interceptors.invalidation import Invalidation
 from trunkline.launcher.embedded import EmbeddedRedis
@@ -204,3 +205,21 @@ async def test_the_next_read_asks_the_server(client: Redis, url: str, tenant: st
             await publish(client, tenant=tenant)
             await until(lambda: len(on.channel.peer.answers) == 0)
             assert [await serial(), await serial()] == [3, 3]
+
+
+async def test_topics_change_at_any_moment(monkeypatch: pytest.MonkeyPatch):
+    """New topics are listened to though the client of Redis swallows the cancellation that ends the old listening."""
+
+    async def deaf(*_: object, listening: Callable[[], None], **__: object) -> AsyncIterator[Any]:
+        listening()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        yield None
+
+    monkeypatch.setattr(module, "tail", deaf)
+    answers = kept(acme=TOPIC)
+    async with listening("redis://127.0.0.1:1", answers) as invalidation:
+        await until(hears(invalidation, TOPIC))
+        answers.depend_on([OTHER])
+        await until(hears(invalidation, TOPIC, OTHER))
