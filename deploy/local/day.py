@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import datetime
 import time
+import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from deploy.local import goods
 from deploy.local.calls import Caller, surely, together
 from deploy.local.comparison import Row, compare
 from deploy.local.customers import attend
-from deploy.local.evidence import Day, from_journal, from_report, from_stock, issued_report
+from deploy.local.evidence import Day, from_journal, from_report, from_stock, issued_report, last_movements
 from deploy.local.ledger import Figures, Ledger, figures_of
 from deploy.local.plan import Basket, plan_day
 from deploy.local.shop import admin, pin_file, staff_id
@@ -33,6 +34,7 @@ from deploy.local.till import Till
 SETTLE_BOUND_S = 120.0
 """Seconds report, journal and stock have to catch up after the last terminal has closed."""
 _LOOK_S = 0.25
+_ITEMS = [good.item_code for good in goods.GOODS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,9 @@ async def _trade(
     sold: Callable[[], None],
 ) -> DayResult:
     await together(*(_sign_in(till, settings.var_dir) for till in tills))
-    begin, begin_s = datetime.datetime.now(datetime.UTC), time.monotonic()
+    async with admin(system, settings) as caller:
+        before = await last_movements(caller, goods.STORE_CODE, _ITEMS)
+    begin_s = time.monotonic()
     first_s: list[float] = []
 
     def count() -> None:
@@ -101,7 +105,7 @@ async def _trade(
     await together(*(_attend_all(till, baskets, count) for till in tills))
     await together(*(till.close(_drawer(ledger)) for till, ledger in zip(tills, ledgers, strict=True)))
     closed_s = time.monotonic()
-    day = _day(tills, ledgers, begin)
+    day = _day(tills, ledgers, before)
     ledger = Ledger(
         [transaction for one in ledgers for transaction in one.transactions],
         [movement for one in ledgers for movement in one.cash_movements],
@@ -151,14 +155,14 @@ def _drawer(ledger: Ledger) -> int:
     return figures_of(ledger).amounts["cash in the drawers"]
 
 
-def _day(tills: list[Till], ledgers: list[Ledger], begin: datetime.datetime) -> Day:
+def _day(tills: list[Till], ledgers: list[Ledger], last_movements: Mapping[str, int]) -> Day:
     numbers = [[one.transaction_no for one in ledger.transactions] for ledger in ledgers]
     return Day(
         store_code=goods.STORE_CODE,
         openings=[till.opening for till in tills],
-        items=[good.item_code for good in goods.GOODS],
+        items=_ITEMS,
         first_transactions={till.terminal_no: min(made) for till, made in zip(tills, numbers, strict=True) if made},
-        begin=begin,
+        last_movements=last_movements,
     )
 
 
@@ -180,7 +184,7 @@ async def _daily_report(caller: Caller, terminal: Caller, day: Day) -> Row:
         stub = ReportServiceStub(terminal.channel("report"))
         request = report_service_pb2.IssueSalesReportRequest(kind=REPORT_KIND_DAILY, whole_store=True)
         end = time.monotonic() + SETTLE_BOUND_S
-        key = f"daily-report/{day.begin.timestamp()}"
+        key = f"daily-report/{uuid.uuid4()}"
         while True:
             try:
                 answer = await surely(stub.IssueSalesReport, request, key=key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -36,8 +35,8 @@ class Day:
     """What was sold."""
     first_transactions: Mapping[int, int]
     """Terminal → number of its first transaction of the day; a terminal that made none is missing."""
-    begin: datetime.datetime
-    """Nothing of it is older."""
+    last_movements: Mapping[str, int]
+    """Item → number of its last movement of stock before the day: clocks may be set, numbers only grow."""
 
 
 async def from_report(caller: Caller, day: Day) -> Figures:
@@ -143,6 +142,17 @@ async def issued_report(caller: Caller, day: Day, report_no: int) -> int | None:
     return None
 
 
+async def last_movements(caller: Caller, store_code: str, items: Sequence[str]) -> dict[str, int]:
+    """Item → number of its newest movement of stock; 0 if it has none."""
+    stub = stock_service_pb2_grpc.StockServiceStub(caller.channel("stock"))
+
+    async def newest(item: str) -> int:
+        request = stock_service_pb2.ListMovementsRequest(store_code=store_code, item_code=item, page_size=1)
+        return max((one.movement_no for one in (await surely(stub.ListMovements, request)).movements), default=0)
+
+    return dict(zip(items, await asyncio.gather(*map(newest, items)), strict=True))
+
+
 async def from_stock(caller: Caller, day: Day) -> Figures:
     """Units that left the stock by transactions of the day, and what they are worth at their prices."""
     stub = stock_service_pb2_grpc.StockServiceStub(caller.channel("stock"))
@@ -166,7 +176,7 @@ async def _moved_units(stub: stock_service_pb2_grpc.StockServiceAsyncStub, day: 
         page = await surely(stub.ListMovements, request)
         _check_chain(page.movements)
         for movement in page.movements:
-            if movement.create_time.ToDatetime(datetime.UTC) < day.begin:
+            if movement.movement_no <= day.last_movements[item]:
                 return moved
             first = day.first_transactions.get(movement.terminal_no)
             # What an earlier day left on its way may arrive during this one.

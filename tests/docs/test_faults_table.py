@@ -26,6 +26,7 @@ TITLES = {
     "## Identity": FOLDER / "identity",
     "## Leaks": FOLDER / "leaks",
     "## Overload": FOLDER / "overload",
+    "## Clock and resources": FOLDER / "resources",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

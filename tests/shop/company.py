@@ -133,10 +133,10 @@ class Company:
         request = CreateStaffRequest(staff_id=STAFF, name="Endo", pin=self._pin, roles=["cashier"])
         await ensure("staff", staff.CreateStaff, request)
 
-    async def counter(self, store_code: str, terminal_no: int = 1) -> Counter:
+    async def counter(self, store_code: str, terminal_no: int = 1, time_zone: str = "Asia/Tokyo") -> Counter:
         """A terminal of one of its stores; both are made unless they are there."""
         stores = StoreServiceStub(self.office.channel("store"))
-        store = Store(store_code=store_code, name=store_code, time_zone="Asia/Tokyo")
+        store = Store(store_code=store_code, name=store_code, time_zone=time_zone)
         await ensure("store", stores.CreateStore, CreateStoreRequest(store=store))
         terminals = TerminalServiceStub(self.office.channel("terminal"))
         terminal = CreateTerminalRequest(store_code=store_code, terminal_no=terminal_no, description="Till")

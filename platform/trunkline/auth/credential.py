@@ -62,6 +62,7 @@ class _Held:
 
     credential: str
     token: str
+    since: float
     renew_at: float
     expires_at: float
     ahead_s: float
@@ -99,6 +100,15 @@ class ExchangedCredential:
         if held is None or now >= held.renew_at or self._read() != held.credential or self._clock_was_set(held):
             return None
         return held.token
+
+    def doubt(self, token: str) -> None:
+        """A peer has refused this token: if it is the one in use, the next call has another exchanged behind its back.
+
+        At most once a second: a peer that refuses all tokens is not helped by many.
+        """
+        held, now = self._held, self._clock.monotonic()
+        if held is not None and held.token == token and now >= held.since + PAUSE_S:
+            self._held = replace(held, renew_at=now)
 
     async def token(self) -> str:
         """A token that is valid now.
@@ -154,7 +164,7 @@ class ExchangedCredential:
         now = self._clock.monotonic()
         if self._flight is not None and self._flight.credential == credential:
             self._refused = self._told = None
-            self._held = _Held(credential, token, now + RENEW_AT * life_s, now + life_s, ahead_s(self._clock))
+            self._held = _Held(credential, token, now, now + RENEW_AT * life_s, now + life_s, ahead_s(self._clock))
         return token
 
     def _clock_was_set(self, held: _Held) -> bool:

@@ -94,6 +94,13 @@ class CredentialChain:
         """A peer has refused this token. Where its link allows, it is passed over for a minute, or until it changes."""
         self._refused[picked.name] = (picked.token, self._clock.monotonic() + REFUSED_S)
 
+    def doubt(self, token: str) -> None:
+        """A peer has refused this token: whose it is may exchange another."""
+        for link in self._links:
+            tell = getattr(link.credential, "doubt", None)
+            if tell is not None:
+                tell(token)
+
     def _passed_over(self, link: Link, token: str) -> bool:
         refused = self._refused.get(link.name)
         if refused is None or not link.even_if_refused:

@@ -12,7 +12,15 @@ from trunkline import headers
 from trunkline.call import current_call
 from trunkline.errors import ServiceError, platform_error
 from trunkline.interceptors.chain import Proceed, compose
-from trunkline.interceptors.client_call import UNREADABLE, ClientCall, StreamReply, UnaryReply, error_of, unreadable
+from trunkline.interceptors.client_call import (
+    UNREADABLE,
+    ClientCall,
+    Reply,
+    StreamReply,
+    UnaryReply,
+    error_of,
+    unreadable,
+)
 from trunkline.interceptors.peer import Maker, Peer
 from trunkline.interceptors.unary_call import Beginnings
 from trunkline.method import Method, method_of
@@ -67,7 +75,7 @@ class ClientChain:
             answer = await call.wire
         except grpc.aio.AioRpcError as error:
             if not self._goes(error):
-                raise error_of(error) from None
+                raise self._failure(call, error_of(error)) from None
             answer = await self._again(call)
         except grpc.aio.UsageError as error:
             raise _closed() from error
@@ -81,7 +89,16 @@ class ClientChain:
             call.wire = self._begin(call, (*call.metadata, *call.attempt_metadata))
             return await call.wire
         except grpc.aio.AioRpcError as error:
-            raise error_of(error) from None
+            raise self._failure(call, error_of(error)) from None
+
+    def _failure(self, call: ClientCall, error: ServiceError) -> ServiceError:
+        """The failure of an attempt; a token that was refused is told to whom it came from."""
+        doubt = getattr(self.peer.credential, "doubt", None)
+        if doubt is not None and error.code is grpc.StatusCode.UNAUTHENTICATED:
+            for name, value in call.attempt_metadata:
+                if name == headers.AUTHORIZATION:
+                    doubt(str(value).removeprefix("Bearer "))
+        return error
 
     def _begin(self, call: ClientCall, metadata: Any) -> Any:
         timeout_s, options = max(0.0, call.deadline - self.peer.clock.monotonic()), call.options or {}
@@ -124,9 +141,20 @@ class ClientChain:
         if call.method.server_streaming:
             reply = StreamReply(wire)
             if not call.method.client_streaming:
-                await reply.start()
-            return reply
-        return UnaryReply(wire)
+                try:
+                    await reply.start()
+                except ServiceError as error:
+                    raise self._failure(call, error) from None
+            return self._watched(call, reply)
+        return self._watched(call, UnaryReply(wire))
+
+    def _watched(self, call: ClientCall, reply: Reply) -> Reply:
+        def ended(error: ServiceError | None, _: bool) -> None:
+            if error is not None:
+                self._failure(call, error)
+
+        reply.on_end(ended)
+        return reply
 
 
 RETURNS_S = 20.0

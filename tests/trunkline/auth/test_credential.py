@@ -262,6 +262,23 @@ async def test_a_clock_that_drifts_ends_nothing(identity, clock):
     assert credential.token_at_hand() == "token-1"
 
 
+async def test_a_refused_token_is_exchanged_anew(identity, clock):
+    """H1: a token that a peer has refused is renewed behind the backs of the next calls, at most once a second."""
+    credential = ExchangedCredential(lambda: "id.secret", identity.exchange, clock)
+    await credential.token()
+    credential.doubt("token-1")
+    assert credential.token_at_hand() == "token-1", "it has just come: another one would be no better"
+    clock.advance(1.0)
+    credential.doubt("another")
+    assert credential.token_at_hand() == "token-1"
+    credential.doubt("token-1")
+    assert await credential.token() == "token-1"
+    await _settled(credential)
+    credential.doubt("token-1")
+    assert credential.token_at_hand() == "token-2"
+    assert len(identity.taken) == 2
+
+
 async def test_file_that_comes_later_is_read_when_needed(identity, clock, tmp_path):
     """A service starts without its credential, and takes it as soon as it is there."""
     path = tmp_path / "credential"
