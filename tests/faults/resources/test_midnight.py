@@ -14,8 +14,9 @@ from pos.journal.v1.entry_pb2 import Entry
 from pos.journal.v1.journal_service_pb2 import ListEntriesRequest
 from pos.journal.v1.journal_service_pb2_grpc import JournalServiceStub
 from pos.report.v1.report_service_pb2 import GetSalesReportRequest
+from pos.report.v1.report_service_pb2_grpc import ReportServiceStub
 from pos.type.v1.date_pb2 import Date
-from pos.type.v1.report_kind_pb2 import REPORT_KIND_DAILY
+from pos.type.v1.report_kind_pb2 import REPORT_KIND_FLASH
 
 from deploy.local.calls import surely
 from services.kernel.business_date import today_in
@@ -110,11 +111,7 @@ async def test_a_terminal_is_open_at_midnight(at_noon: ClockedShop, zone: str):
         times = {one.create_time.ToDatetime(UTC).astimezone(ZoneInfo(zone)).date() for one in (first, second)}
         assert times == {evening.date(), night.date()} == {evening.date(), evening.date() + timedelta(days=1)}
         assert await sales_of(office, counter, night.date()) == []
-        request = GetSalesReportRequest(
-            kind=REPORT_KIND_DAILY, store_code=counter.store_code, business_date=of(evening.date())
-        )
-        report = (await surely(counter.reports.GetSalesReport, request)).report
-        assert (report.transaction_count, report.gross.count) == (2, 2)
+        await until(lambda: reported(office, counter, evening.date()), "both are in the report")
         await counter.open()
         assert counter.till.opening.business_date == of(night.date())
         await counter.till.close(0)
@@ -124,3 +121,12 @@ async def test_a_terminal_is_open_at_midnight(at_noon: ClockedShop, zone: str):
 async def arrived(office: Company, counter: Counter, day: date) -> bool:
     """Whether the two sales of a day are in the journal."""
     return len(await sales_of(office, counter, day)) == 2
+
+
+async def reported(office: Company, counter: Counter, day: date) -> bool:
+    """Whether the report of a day has two sales."""
+    request = GetSalesReportRequest(
+        kind=REPORT_KIND_FLASH, store_code=counter.store_code, business_date=of(day), terminal_no=1
+    )
+    report = (await surely(ReportServiceStub(office.office.channel("report")).GetSalesReport, request)).report
+    return (report.transaction_count, report.gross.count) == (2, 2)
