@@ -15,7 +15,7 @@ NOON = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
 """When it is noon in the demo shop, far from any midnight."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClockedShop]:
     """A shop at noon; skipped where libfaketime is not installed."""
     if not FAKETIME:

@@ -27,9 +27,12 @@ from tests.shop.healed import healed
 from tests.shop.health import until_serving
 from tests.shop.waiting import HEAL_S, until
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("fault-clock")]
-SALES = 400 if os.environ.get("TRUNKLINE_FAULTS_FULL") else 16
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
+FULL = bool(os.environ.get("TRUNKLINE_FAULTS_FULL"))
+SALES = 400 if FULL else 12
 """Of each of the days."""
+JUMPS = ((2, "item"), (-2, "cart"), (0, "store"), (-2, "terminal"), (2, "account"))[: None if FULL else 2]
+"""How many hours ahead of noon the clock is set, and who is killed then."""
 MADE = "SELECT count(*) AS made FROM transaction_record"
 
 
@@ -79,11 +82,11 @@ async def all_registered(shop: ClockedShop) -> bool:
 
 
 async def test_the_clock_is_set_while_a_shop_sells(at_noon: ClockedShop):
-    """H1: two hours forward, four back, two forward, each in the middle of a day, and a service is killed that then
+    """H1: two hours forward, then four back, each in the middle of a day, and a service is killed that then
     remembers no token: calls go on within seconds, breakers are closed and leases run, numbers and ids are single and
     without holes, and all books are equal.
     """
-    for number, (hours, name) in enumerate(((2, "item"), (-2, "cart"), (0, "store"))):
+    for number, (hours, name) in enumerate(JUMPS):
         before = made(at_noon)
         async with selling(at_noon, SALES, 100 + number):
             await until(partial(sold, at_noon, before + SALES // 4), "some of it is sold", 90.0)
