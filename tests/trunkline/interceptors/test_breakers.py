@@ -9,6 +9,7 @@ import grpc
 import pytest
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
+from trunkline.auth.credential import CredentialAbsent
 from trunkline.errors import ServiceError
 from trunkline.policies.breaker import BreakerState
 from trunkline.testing.clock import FakeClock
@@ -166,15 +167,28 @@ async def test_a_server_that_is_gone_opens_it(clock: FakeClock):
         assert (await failure(on.ping, "Ping")).reason == "BREAKER_OPEN"
 
 
+class Later(Named):
+    """A credential that is not there yet."""
+
+    there = False
+
+    async def token(self) -> str:
+        """The name, once it is there."""
+        if not self.there:
+            raise CredentialAbsent
+        return await super().token()
+
+
 async def test_a_missing_credential_says_nothing_about_the_server(clock: FakeClock):
     """Calls that fail before they are sent do not open it: with a credential, the next call passes."""
-    effects = Effects()
-    async with bench(clock=clock, servicers=[effects], service={"verifier": Verifier()}) as on:
+    effects, credential = Effects(), Later("user")
+    service = {"verifier": Verifier()}
+    async with bench(clock=clock, servicers=[effects], service=service, credential=credential) as on:
         stub: Any = pb_grpc.EffectServiceStub(on.channel)
         for _ in range(10):
             with pytest.raises(ServiceError, match="CREDENTIAL_MISSING"):
                 await stub.Add(pb.AddRequest())
-        on.channel.peer.credential = Named("user")
+        credential.there = True
         await stub.Add(pb.AddRequest())
         assert len(effects.calls) == 1
 
