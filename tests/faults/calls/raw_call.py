@@ -91,7 +91,7 @@ class GoingAway:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self._ended = True
-        for _ in range(5):  # what was accepted in the last moment takes some turns of the loop to be known here
+        for _turn in range(5):  # what was accepted in the last moment takes some turns of the loop to be known here
             await asyncio.sleep(0)
         for writer in self._writers:
             writer.close()

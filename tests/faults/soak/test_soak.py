@@ -19,7 +19,7 @@ from tests.faults.calls.load import open_loop
 from tests.shop.waiting import until
 
 FULL = bool(os.environ.get("TRUNKLINE_FAULTS_FULL"))
-SECONDS = float(os.environ.get("SOAK_S", 900)) if FULL else 15.0
+SECONDS = float(os.environ.get("SOAK_S", "900")) if FULL else 15.0
 """How long; a quarter of an hour with TRUNKLINE_FAULTS_FULL=1, or SOAK_S seconds."""
 PER_S = 200.0 if FULL else 100.0
 """Calls a second, half of them streams; in CI they share two cores with other tests."""
