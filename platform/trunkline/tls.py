@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import grpc
 import structlog
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -75,6 +76,31 @@ def read(files: TlsFiles) -> Material:
     if not ours:
         raise TlsRefused(f"{files.key} is not the key of the certificate in {files.certificate}")
     return material
+
+
+def require_valid(files: TlsFiles, names: Iterable[str], now: datetime) -> None:
+    """Lets only files pass with which all of the services can be called now.
+
+    Raises:
+        TlsRefused: as of read; or the certificate is not valid now, is of another authority, or lacks a name.
+    """
+    material = read(files)
+    chain = x509.load_pem_x509_certificates(material.certificate)
+    authorities = x509.load_pem_x509_certificates(material.authority)
+    leaf = chain[0]
+    since, until = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if not since <= now < until:
+        raise TlsRefused(f"the certificate in {files.certificate} is valid from {since} to {until}, and not now")
+    if not any(_issued(one, by) for one in chain for by in authorities):
+        raise TlsRefused(f"the certificate in {files.certificate} is not of the authority in {files.authority}")
+    try:
+        held = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        held = x509.SubjectAlternativeName([])
+    missing = sorted(set(names) - set(held.get_values_for_type(x509.DNSName)))
+    if missing:
+        text = f"the alternative names of the certificate in {files.certificate} lack {', '.join(missing)}"
+        raise TlsRefused(f"{text}: one certificate serves them all here")
 
 
 class TlsSource:
@@ -159,6 +185,14 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TlsRefused(f"{path}: {error.strerror}") from None
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _certificate(path: Path, content: bytes) -> x509.Certificate:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from trunkline import tls
+from trunkline.clock import SYSTEM_CLOCK
 from trunkline.testing.certificates import Authority, write
-from trunkline.tls import TlsRefused, TlsSource, read
+from trunkline.tls import TlsRefused, TlsSource, read, require_valid
 
 from tests.trunkline.registry.conftest import heard
 
@@ -51,6 +54,25 @@ def test_a_key_of_another_certificate_is_refused(authority, tmp_path):
     files.key.write_bytes(authority.issue("item")[1])
     with pytest.raises(TlsRefused, match="is not the key of the certificate"):
         read(files)
+
+
+def test_what_serves_nobody_is_refused(authority, tmp_path):
+    """A certificate that is not valid now, of another authority, or without a service's name is told of, with why."""
+    now = SYSTEM_CLOCK.now()
+    files = write(tmp_path, "item", authority, also=["cart"])
+    require_valid(files, ["item", "cart"], now)
+    with pytest.raises(TlsRefused, match=f"{files.certificate} is valid from .* and not now"):
+        require_valid(files, ["item"], now + timedelta(days=2))
+    with pytest.raises(TlsRefused, match="and not now"):
+        require_valid(files, ["item"], now - timedelta(days=4000))
+    with pytest.raises(TlsRefused, match="lack report, stock"):
+        require_valid(files, ["stock", "item", "report"], now)
+    files.authority.write_bytes(Authority("another").pem)
+    with pytest.raises(TlsRefused, match="is not of the authority in"):
+        require_valid(files, ["item"], now)
+    files.authority.write_bytes(Authority().pem)  # the same name, another key
+    with pytest.raises(TlsRefused, match="is not of the authority in"):
+        require_valid(files, ["item"], now)
 
 
 def test_a_key_of_an_unknown_kind_is_refused(authority, tmp_path):

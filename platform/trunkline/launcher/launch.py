@@ -9,14 +9,16 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from trunkline.clock import SYSTEM_CLOCK
 from trunkline.launcher.embedded import server_command
 from trunkline.launcher.leftovers import MARK, end_leftovers
-from trunkline.launcher.readiness import require_free, wait_redis, wait_serving
-from trunkline.launcher.supervisor import Supervisor, SupervisorProcess, last_line
+from trunkline.launcher.readiness import place, require_free, wait_redis, wait_serving
+from trunkline.launcher.supervisor import Supervisor, SupervisorProcess
 from trunkline.launcher.system import REDIS, LaunchError, Places, SystemSpec
 from trunkline.registry.system import RunningSystem, process_start, system_file, write_system
 from trunkline.settings import environment
 from trunkline.storage.lock import FileLock
+from trunkline.tls import TlsRefused, require_valid
 
 LOOK_S = 0.2
 """Seconds between two looks at the processes."""
@@ -55,13 +57,15 @@ async def launched(spec: SystemSpec, prepare: Callable[[], object] | None = None
         prepare: called in a thread before anything starts and when nothing else uses the folder: for migrations.
 
     Raises:
-        LaunchError: a system runs on the folder already, a port is in use, or a program does not start.
+        LaunchError: a system runs on the folder already, a port is in use, the certificate is none for its services,
+            or a program does not start.
     """
     lock = hold(spec.var_dir)
     try:
         await asyncio.to_thread(end_leftovers, spec.var_dir)
         system_file(spec.var_dir).unlink(missing_ok=True)
         require_free(spec.ports)
+        _require_certificate(spec)
         if prepare is not None:
             await asyncio.to_thread(prepare)
         redis_command = _redis_command(spec)
@@ -113,6 +117,15 @@ def take(path: Path, refusal: str) -> FileLock:
     return lock
 
 
+def _require_certificate(spec: SystemSpec) -> None:
+    if spec.tls is None:
+        return
+    try:
+        require_valid(spec.tls, spec.addresses, SYSTEM_CLOCK.now())
+    except TlsRefused as error:
+        raise LaunchError(str(error)) from None
+
+
 def _redis_command(spec: SystemSpec) -> list[str] | None:
     if not spec.embedded:
         return None
@@ -161,12 +174,16 @@ async def _wait_until_serving(spec: SystemSpec, process: SupervisorProcess) -> N
             await asyncio.gather(*waits.values())
             watch.cancel()
     except TimeoutError:
-        missing = [
-            f"{name} ({last_line(process.places.log(name))})" for name, task in waits.items() if task.cancelled()
-        ]
+        missing = [f"{name} ({_words(spec, process, name)})" for name, task in waits.items() if task.cancelled()]
         raise LaunchError(f"not ready after {spec.serving_bound_s:.0f} s: {', '.join(missing)}") from None
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from None
+
+
+def _words(spec: SystemSpec, process: SupervisorProcess, name: str) -> str:
+    if name == REDIS and not spec.embedded:
+        return f"nothing answers at {place(spec.url_of_redis)}: start it, or unset REDIS_URL"
+    return process.last_words(name)
 
 
 async def _watch_start(process: SupervisorProcess) -> None:

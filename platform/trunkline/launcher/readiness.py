@@ -7,6 +7,7 @@ import errno
 import socket
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import redis.asyncio
@@ -87,13 +88,25 @@ async def _serving(channel: grpc.aio.Channel) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+def place(url: str) -> str:
+    """Host and port of a URL, without the password that may stand in it."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or LOCAL_HOST}:{parts.port or 6379}" if parts.scheme != "unix" else parts.path
+
+
 async def wait_redis(url: str) -> None:
-    """Returns when a Redis-compatible server answers; waits as long as it takes, so give it a bound."""
+    """Returns when a Redis-compatible server answers; waits as long as it takes, so give it a bound.
+
+    Raises:
+        LaunchError: it refuses the password.
+    """
     client = redis.asyncio.from_url(url, protocol=2, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
     async with client:
         while True:
             try:
                 await client.ping()
+            except redis.exceptions.AuthenticationError as error:
+                raise LaunchError(f"Redis at {place(url)} refuses what REDIS_URL says: {error}") from None
             except (redis.exceptions.RedisError, OSError):
                 await asyncio.sleep(POLL_S)
             else:

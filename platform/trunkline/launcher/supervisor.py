@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import pwd
 import subprocess
@@ -24,6 +25,7 @@ STOP_BOUND_S = STOP_WAIT_S * 2 + 5.0
 
 REFUSAL = "cannot start: "
 """How the last report of a program begins that refuses to start (trunkline.settings.refuse)."""
+_EVERYWHERE = frozenset({"event", "level", "service", "timestamp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,20 +152,27 @@ class SupervisorProcess:
             LaunchError: it has ended.
         """
         if self._process is None or self._process.poll() is not None:
-            raise LaunchError(f"supervisord has ended: {last_line(self.places.log('supervisord'))}")
+            raise LaunchError(f"supervisord has ended: {self.last_words('supervisord')}")
         return self.control.states() if self.control.pid() == self._process.pid else []
 
     def refusal(self, name: str) -> str:
         """Why a program refused to start since supervisord was started, as it told its log; empty if it did not."""
+        _, found, report = f"\n{self._told(name)}".rpartition(f"\n{REFUSAL}")
+        # The first line only counts the mistakes that follow it.
+        mistakes = report.splitlines()[1:] if found else []
+        return "; ".join(line.strip() for line in mistakes if line.startswith("  "))
+
+    def last_words(self, name: str) -> str:
+        """What a program told its log last since supervisord was started, as last_words."""
+        return last_words(self._told(name))
+
+    def _told(self, name: str) -> str:
         path = self.places.log(name)
         if not path.exists():
             return ""
         with path.open("rb") as log:
             log.seek(self._log_starts.get(name, 0))
-            _, found, report = f"\n{log.read().decode(errors='replace')}".rpartition(f"\n{REFUSAL}")
-        # The first line only counts the mistakes that follow it.
-        mistakes = report.splitlines()[1:] if found else []
-        return "; ".join(line.strip() for line in mistakes if line.startswith("  "))
+            return log.read().decode(errors="replace")
 
     def wait(self) -> None:
         """Returns when it has ended."""
@@ -182,11 +191,22 @@ class SupervisorProcess:
             self._process.wait()
 
 
-def last_line(log: Path) -> str:
-    """Last line of a log that says something."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    lines = [line for line in text.splitlines()[-50:] if line.strip()]
-    return lines[-1].strip() if lines else "its log is empty"
+def last_words(text: str) -> str:
+    """What a log said last that was amiss, in words; where nothing was, its last line that says something."""
+    lines = [line.strip() for line in text.splitlines()[-50:] if line.strip()]
+    amiss = [words for line in lines if (words := _amiss(line))]
+    return (amiss or lines or ["its log is empty"])[-1]
+
+
+def _amiss(line: str) -> str:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(told, dict) or told.get("level") not in {"warning", "error", "critical"}:
+        return ""
+    details = [f"{name}={value}" for name, value in told.items() if name not in _EVERYWHERE]
+    return ", ".join([str(told.get("event", "")), *details])
 
 
 def _root_name() -> str | None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 from dataclasses import replace
 
 import pytest
+from redis.asyncio import Redis
+from trunkline.launcher.embedded import embedded_redis
 from trunkline.launcher.launch import launched
 from trunkline.launcher.leftovers import marked
 from trunkline.launcher.ports import free_port
-from trunkline.launcher.readiness import is_serving
+from trunkline.launcher.readiness import is_serving, wait_redis
+from trunkline.launcher.supervisor import last_words
 from trunkline.launcher.system import LaunchError, SystemSpec
 from trunkline.registry.system import read_system, system_file
+from trunkline.testing.certificates import Authority, write
 
 pytestmark = pytest.mark.system
 
@@ -87,6 +92,24 @@ async def test_refuses_a_port_of_metrics_in_use(ping_system, ping_program):
     assert marked(spec.var_dir) == set()
 
 
+async def test_refuses_a_certificate_that_serves_nobody(ping_system, tmp_path):
+    """With a certificate that is of no use for a service nothing starts, and the text says what it lacks."""
+    with pytest.raises(LaunchError, match="lack two"):
+        async with launched(replace(ping_system, tls=write(tmp_path, "one", Authority()))):
+            pass
+    assert marked(ping_system.var_dir) == set()
+
+
+def test_the_last_words_are_what_was_amiss():
+    """Of a log that is told of as one line: the last warning, in words; without one the last line."""
+    log = 'not JSON\n[1]\n{"event": "serving", "level": "info"}\n\n'
+    assert last_words(log) == '{"event": "serving", "level": "info"}'
+    log += '{"path": "/x", "event": "it is late", "level": "warning", "service": "one", "timestamp": "1"}\n'
+    log += '{"event": "registered", "level": "info"}\n'
+    assert last_words(log) == "it is late, path=/x"
+    assert last_words("") == "its log is empty"
+
+
 async def test_refuses_a_second_system(ping_system):
     """Two systems never run on one folder: the second launcher is refused and the first one does not notice."""
     async with launched(ping_system) as running:
@@ -118,6 +141,26 @@ async def test_names_what_does_not_serve_in_time(ping_system):
         async with launched(spec):
             pass
     assert marked(spec.var_dir) == set()
+
+
+async def test_a_redis_that_is_not_there_is_named(ping_system):
+    """A Redis of one's own that does not answer is told with its place, without its password."""
+    url = f"redis://:secret@127.0.0.1:{free_port()}/0"
+    with pytest.raises(LaunchError, match=r"redis \(nothing answers at 127.0.0.1:\d+: ") as told:
+        async with launched(replace(ping_system, redis_url=url, serving_bound_s=0.5)):
+            pass
+    assert "secret" not in str(told.value)
+
+
+async def test_a_redis_that_refuses_the_password_is_told_at_once(tmp_path):
+    """Waiting for a Redis that asks for another password ends with what it says, not with the bound."""
+    async with embedded_redis(tmp_path) as server:
+        async with Redis.from_url(server.url, protocol=2) as client:
+            await client.config_set("requirepass", "right")
+        wrong = server.url.replace("redis://", "redis://:wrong@")
+        with pytest.raises(LaunchError, match="refuses what REDIS_URL says") as told:
+            await asyncio.wait_for(wait_redis(wrong), 20)
+        assert "wrong@" not in str(told.value)
 
 
 async def test_brings_redis(ping_system, eventually):
