@@ -87,11 +87,15 @@ def hold(var_dir: Path) -> FileLock:
     """Takes the lock that a launcher holds while it lives; the caller releases it.
 
     Raises:
-        LaunchError: another launcher holds it.
+        LaunchError: another launcher holds it, or the folder cannot be written.
     """
     places = Places.of(var_dir)
-    places.make()
-    return take(places.launcher_lock, f"a system runs on {var_dir} already")
+    try:
+        places.make()
+        return take(places.launcher_lock, f"a system runs on {var_dir} already")
+    except OSError as error:
+        text = f"{error.filename} cannot be written: {error.strerror}"
+        raise LaunchError(f"{text}; mend that, or set TRUNKLINE_VAR_DIR to a folder of your own") from None
 
 
 def runs(var_dir: Path) -> bool:

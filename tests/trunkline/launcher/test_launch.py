@@ -16,7 +16,7 @@ from trunkline.launcher.leftovers import marked
 from trunkline.launcher.ports import free_port
 from trunkline.launcher.readiness import is_serving, wait_redis
 from trunkline.launcher.supervisor import last_words
-from trunkline.launcher.system import LaunchError, SystemSpec
+from trunkline.launcher.system import LaunchError, Places, SystemSpec
 from trunkline.registry.system import read_system, system_file
 from trunkline.testing.certificates import Authority, write
 
@@ -98,6 +98,18 @@ async def test_refuses_a_certificate_that_serves_nobody(ping_system, tmp_path):
         async with launched(replace(ping_system, tls=write(tmp_path, "one", Authority()))):
             pass
     assert marked(ping_system.var_dir) == set()
+
+
+async def test_refuses_a_folder_that_cannot_be_written(ping_system, tmp_path):
+    """A folder that cannot be made or written is told of with why, and with the setting that names another."""
+    (tmp_path / "file").touch()
+    with pytest.raises(LaunchError, match=r"cannot be written: Not a directory; .*TRUNKLINE_VAR_DIR"):
+        async with launched(replace(ping_system, var_dir=tmp_path / "file")):
+            pass
+    Places.of(ping_system.var_dir).launcher_lock.with_suffix(".lock").mkdir(parents=True)
+    with pytest.raises(LaunchError, match=r"launcher.lock cannot be written: "):
+        async with launched(ping_system):
+            pass
 
 
 def test_the_last_words_are_what_was_amiss():
