@@ -31,8 +31,6 @@ from bench.scaling.process import serving, settled
 ROUNDS, QUICK_ROUNDS = 9, 2
 """Rounds of a measurement that counts, and of a look."""
 TITLE = "servers under load; calls of one process are full chains on both sides, on loopback"
-CALLS = 3000
-"""Calls of one slice of h2load."""
 PROGRAM = "bench.scaling.program"
 """The server."""
 BURN_MS = 6.0
@@ -64,17 +62,16 @@ async def workers(rounds: int, progress: Progress) -> list[Result]:
 async def _workers(rounds: int, progress: Progress, work_ms: float, name: str) -> list[Result]:
     ours, theirs, again = [], [], []
     step = progress.add_task(name, total=rounds)
-    calls = CALLS if not work_ms else CALLS // 2
     # A floor above the connections: nothing may be refused here, a refusal is quick.
-    told = {"TRUNKLINE_MIN_CONCURRENT_CALLS": 64, "BURN_MS": work_ms}
+    told = {"TRUNKLINE_MIN_CONCURRENT_CALLS": 128, "BURN_MS": work_ms}
     async with serving(PROGRAM, **told) as one, serving(PROGRAM, TRUNKLINE_WORKERS=2, **told) as two:
         await settled(two, 2)
         for server in (one, two):
-            await h2load(server, calls)
+            await h2load(server)
         for _ in range(rounds):
-            before = await h2load(one, calls)
-            ours.append(await h2load(two, calls))
-            after = await h2load(one, calls)
+            before = await h2load(one)
+            ours.append(await h2load(two))
+            after = await h2load(one)
             theirs.append((before + after) / 2)
             again.append((before, after))
             progress.advance(step)

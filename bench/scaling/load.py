@@ -21,8 +21,11 @@ from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 
 from bench.scaling.process import Running
 
-CONNECTIONS = 32
-"""Connections of h2load, one call at a time on each: enough to be spread over workers."""
+CONNECTIONS = 64
+"""Connections of h2load, one call at a time on each: enough to be spread evenly over workers by the kernel's dice."""
+WARM_S, LOAD_S = 1, 2
+"""Seconds before h2load counts, and for which it does. Not a number of calls: each connection would get its share of
+them, and the worker with more connections would be waited for."""
 CALLERS = 8
 """Connections of our own load: one carries 128 calls, the others would wait in the client."""
 DEADLINE_S = 1.0
@@ -34,8 +37,8 @@ class NotInstalled(Exception):
     """h2load cannot be had."""
 
 
-async def h2load(server: Running, calls: int) -> float:
-    """Calls a second of a server with as many callers as connections; every call must have been answered.
+async def h2load(server: Running) -> float:
+    """Calls a second of a server with as many callers as connections; each must have been answered.
 
     Raises:
         NotInstalled: there is no h2load.
@@ -44,21 +47,22 @@ async def h2load(server: Running, calls: int) -> float:
     if program is None:
         raise NotInstalled("h2load is missing: apt-get install nghttp2-client")
     message = pb.PingRequest(value="v").SerializeToString()
-    before = server.answered()
+    before = server.ended()
     with TemporaryDirectory(prefix="bench-") as folder:
         body = Path(folder) / "body"
         body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
         process = await asyncio.create_subprocess_exec(
-            program, "-n", str(calls), "-c", str(CONNECTIONS), "-m", "1", "-t", "1", "-d", str(body),
-            "-H", "content-type: application/grpc", "-H", "te: trailers",
+            program, "-D", str(LOAD_S), f"--warm-up-time={WARM_S}", "-c", str(CONNECTIONS), "-m", "1", "-t", "1",
+            "-d", str(body), "-H", "content-type: application/grpc", "-H", "te: trailers",
             f"http://{server.address}/trunk.testing.v1.PingService/Ping",
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         told, _ = await process.communicate()
-    found = _RATE.search(told.decode())
-    answered = server.answered() - before
-    if found is None or answered != calls:
-        raise RuntimeError(f"{answered} of {calls} calls were answered:\n{told.decode()}")
+    found, ended = _RATE.search(told.decode()), server.ended()
+    answered, others = ended.answered - before.answered, ended.others - before.others
+    # In the end h2load leaves the calls that are under way.
+    if found is None or answered < float(found[1]) * LOAD_S - CONNECTIONS or others > CONNECTIONS:
+        raise RuntimeError(f"{answered} calls were answered, {others} were not:\n{told.decode()}")
     return float(found[1])
 
 

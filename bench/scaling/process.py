@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 from trunkline.launcher.ports import free_port
@@ -19,10 +20,19 @@ from trunkline.launcher.readiness import wait_serving
 
 START_S, END_S = 30.0, 20.0
 """Seconds within which a server must serve, and be gone."""
-_OK = re.compile(
-    r'^grpc_server_call_duration_seconds_count\{grpc_method="[^"]*/Ping",grpc_status="OK"[^}]*\} ([0-9.e+]+)$',
+_ENDED = re.compile(
+    r'^grpc_server_call_duration_seconds_count\{grpc_method="[^"]*/Ping",grpc_status="([A-Z_]+)"[^}]*\} ([0-9.e+]+)$',
     re.MULTILINE,
 )
+
+
+class Ended(NamedTuple):
+    """How pings have ended, all workers together."""
+
+    answered: int
+    """With OK."""
+    others: int
+    """In any other way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +44,17 @@ class Running:
     metrics_port: int
     """Where its counts are read."""
 
-    def answered(self) -> int:
-        """Pings it has answered with OK, all its workers together."""
+    def ended(self) -> Ended:
+        """How its pings have ended so far."""
         text = urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).read().decode()
-        return int(sum(float(count) for count in _OK.findall(text)))
+        return ended_in(text)
+
+
+def ended_in(metrics: str) -> Ended:
+    """How pings have ended, as the text of a metrics endpoint tells it."""
+    counts = [(status, int(float(count))) for status, count in _ENDED.findall(metrics)]
+    answered = sum(count for status, count in counts if status == "OK")
+    return Ended(answered, sum(count for _, count in counts) - answered)
 
 
 @asynccontextmanager
