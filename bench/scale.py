@@ -35,7 +35,7 @@ PROGRAM = "bench.scaling.program"
 """The server."""
 BURN_MS = 6.0
 """Milliseconds of CPU that a call takes where there are too many of them: as much as one of a sale does, on average."""
-OFFER_S = 3.0
+OFFER_S = 5.0
 """Seconds of one slice of offered calls."""
 SHARES = (0.7, 0.8, 0.9)
 """Of what the work alone would allow: where the most that is answered in time is looked for."""
