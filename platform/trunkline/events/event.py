@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from trunk.event.v1 import envelope_pb2
 
 from trunkline.events.shard import Entry
+from trunkline.events.topics import topic_of
 from trunkline.storage import Transaction
 
 UNDECODABLE = "UNDECODABLE"
@@ -80,10 +81,12 @@ class Decoder:
 
     def __init__(self, handlers: Handlers) -> None:
         self._known = {message.DESCRIPTOR.full_name: (message, handler) for message, handler in handlers.items()}
+        topics = [topic_of(message) for message in handlers]
+        self._publishers = {topic.name: topic.publisher for topic in topics}
 
     def decode(self, topic: str, data: bytes, *, entry: Entry | None = None, attempts: int = 0) -> Arrival:
         """The arrival of some bytes on a topic."""
-        envelope = _envelope(topic, data)
+        envelope = _envelope(topic, self._publishers.get(topic, ""), data)
         if envelope is None:
             return Arrival(topic, data, None, None, None, UNDECODABLE, entry, attempts)
         if envelope.type not in self._known:
@@ -96,11 +99,13 @@ class Decoder:
         return Arrival(topic, data, envelope, event, handler, "", entry, attempts)
 
 
-def _envelope(topic: str, data: bytes) -> envelope_pb2.Envelope | None:
+def _envelope(topic: str, publisher: str, data: bytes) -> envelope_pb2.Envelope | None:
     try:
         envelope = envelope_pb2.Envelope.FromString(data)
     except DecodeError:
         return None
     # Bytes of anything may happen to parse; without these there is nothing to keep order or a tenant by.
     whole = envelope.topic == topic and envelope.tenant_id and envelope.key and envelope.number > 0 and envelope.id
-    return envelope if whole else None
+    # No publisher of ours sends another's topic, or an event of one tenant under the key of another.
+    own = envelope.source == publisher and f"{envelope.key}/".startswith(f"{envelope.tenant_id}/")
+    return envelope if whole and own else None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from trunk.event.v1 import envelope_pb2
 from trunkline.call import current_call
 from trunkline.events import Consumer, ConsumerTransaction, Event, TopicError
 from trunkline.events.topics import confirmed_name, shard_of, stream_name
@@ -223,6 +224,23 @@ async def test_bytes_that_are_no_envelope_are_a_dead_letter(reader: Database, cl
     assert (nonsense["reason"], nonsense["envelope"], nonsense["number"]) == ("UNDECODABLE", b"\xff\xffnonsense", None)
     assert (foreign["reason"], foreign["attempts"]) == ("UNDECODABLE", 2)
     assert (await client.xpending(STREAM, GROUP))["pending"] == 0
+
+
+async def test_forged_events_are_dead_letters(reader: Database, client: Any, url: str):
+    """D23: events that somebody writes past the publisher, in another's name or under another tenant's key, have no
+    effect and are kept; those of the publisher flow, and a number that was used is no new event.
+    """
+    receiver = consumer(reader, url)
+    theirs = envelope_pb2.Envelope.FromString(envelope(2, text="forged"))
+    theirs.tenant_id = "rival"
+    strangers = envelope_pb2.Envelope.FromString(envelope(2, text="forged"))
+    strangers.source = "stranger"
+    await add(client, envelope(1), theirs.SerializeToString(), strangers.SerializeToString(), envelope(2), envelope(2))
+    async with running(receiver):
+        await until_seen(reader, [1, 2])
+        await until(lambda: receiver.counts.dead == 2)
+    assert await seen(reader) == [(1, "n1"), (2, "n2")]
+    assert {row["reason"] for row in await rows(reader, PLATFORM.dead_letter)} == {"UNDECODABLE"}
 
 
 @pytest.mark.parametrize(
