@@ -26,8 +26,8 @@ CALLERS = 8
 """Channels: the kernel gives each connection to one of the workers."""
 PATIENT = {"retry_attempts": 5, "retry_backoff_base_s": 0.2, "retry_budget_ratio": 1.0}
 """Settings with which repeats outlast a connection that the kernel gives to a worker while it dies: gRPC waits 0.1 s
-before it tries the next one, and the three attempts of the default are sometimes over by then. A channel carries six calls a second here, and has
-made a few when the worker dies: as shipped, the budget would pay for one or two repeats."""
+before it tries the next one, and the three attempts of the default are sometimes over by then. A channel carries six
+calls a second here, and has made a few when the worker dies: as shipped, the budget pays for one or two repeats."""
 PING = "trunk.testing.v1.PingService/Ping"
 
 
