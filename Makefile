@@ -47,8 +47,10 @@ reset: $(VENV)/.ready ## stop what runs and forget var/
 logs: $(VENV)/.ready ## follow the log of SERVICE
 	@exec $(LOCAL) logs $(SERVICE)
 
+# The whole shop runs by itself: beside it, tests that look at the clock would see what it takes of the machine.
 test: $(VENV)/.ready ## all tests
-	$(BIN)/pytest -n $(JOBS)
+	$(BIN)/pytest -n $(JOBS) -m "not system"
+	$(BIN)/pytest -n 1 -m system
 
 check: lint ## lint and the fast tests: before every commit
 	$(BIN)/pytest -n $(JOBS) $(FAST)
