@@ -114,11 +114,13 @@ async def test_a_successor_waits_for_the_database(tmp_path, key: str):
     with keeping(tmp_path, TRUNKLINE_METRICS_PORT="") as first:
         second = keeping(tmp_path, port=first.port, TRUNKLINE_METRICS_PORT="")
         async with calling(first.target) as caller:
-            running = asyncio.create_task(awaited(caller.add(f"{key}-first", sleep_ms=1200)))
+            running = asyncio.create_task(awaited(caller.add(f"{key}-first", sleep_ms=3000)))
             await until(lambda: first.journal.running() == 1, "it has begun")
             first.send(signal.SIGTERM)
             second.begin()
             try:
+                # What has left while nobody looked would be a server that died: that is no reason to wait.
+                await until(lambda: caller.channel.get_state().name == "TRANSIENT_FAILURE", "the caller knows")
                 request = pb.PingRequest(value="waits", behaviour=pb.Behaviour(attempt_key=key))
                 waiting = asyncio.create_task(awaited(caller.pings.Ping(request, timeout=45.0)))
                 assert (await running).value == 5

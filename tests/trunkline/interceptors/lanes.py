@@ -67,7 +67,8 @@ class Lane:
         await until(lambda: self.servicer.cancelled == attempts)
 
     async def hedge(self, attempts: int) -> None:
-        """Lets the time be over, and returns when so many attempts are at the server."""
+        """Lets the time be over, and returns when so many attempts are at the server, in their order."""
+        await until(lambda: self.servicer.calls >= attempts - 1)
         await until(lambda: not self.due.is_set() and bool(self.waits))
         self.due.set()
         await self.reached(attempts)
