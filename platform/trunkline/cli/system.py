@@ -106,7 +106,8 @@ def _states() -> dict[str, ProcessState]:
 
 
 async def _instances(registry_url: str) -> list[Instance]:
-    from trunkline.registry.redis import RedisRegistry, RegistryUnavailable
+    from trunkline.registry.redis import RedisRegistry
+    from trunkline.registry.registry import RegistryUnavailable
 
     if not registry_url:
         return []

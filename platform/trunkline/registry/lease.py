@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import structlog
 
 from trunkline.registry.instance import Instance, State
-from trunkline.registry.redis import RegistryUnavailable
+from trunkline.registry.registry import Registry, RegistryUnavailable
 
 RENEWALS = 3
 """How often a lease is renewed in its time: two may be lost."""
 _log = structlog.get_logger("trunkline.registry")
-
-
-class Registry(Protocol):
-    """Who serves what; see RedisRegistry."""
-
-    async def renew(self, instance: Instance, lease_s: float) -> None:
-        """Says that an instance is there, and for how long that may be believed."""
-        ...
-
-    async def remove(self, instance: Instance) -> None:
-        """Says that an instance is gone."""
-        ...
-
-    async def read(self, services: Sequence[str]) -> dict[str, list[Instance]]:
-        """The instances of some services whose lease runs."""
-        ...
-
-    async def close(self) -> None:
-        """Closes its connections."""
-        ...
 
 
 class Leases:

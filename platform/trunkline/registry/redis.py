@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from trunkline.registry.instance import Instance, decode
+from trunkline.registry.registry import RegistryUnavailable
 
 ANSWER_S = 1.0
 """Seconds an answer, or a connection, may take."""
@@ -28,7 +29,10 @@ _RENEW = """
 local now = redis.call('TIME')
 local ends = now[1] * 1000 + math.floor(now[2] / 1000) + ARGV[3]
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f %s', ends, ARGV[2]))
-redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
+-- Others may have longer leases in the same hash: its life is never shortened.
+if redis.call('PTTL', KEYS[1]) < ARGV[3] * 2 then
+    redis.call('PEXPIRE', KEYS[1], ARGV[3] * 2)
+end
 """
 _READ = """
 local now = redis.call('TIME')
@@ -45,10 +49,6 @@ for i = 1, #entries, 2 do
 end
 return found
 """
-
-
-class RegistryUnavailable(Exception):
-    """The registry does not answer: what was known last still holds."""
 
 
 class RedisRegistry:

@@ -10,9 +10,8 @@ from pathlib import Path
 import structlog
 
 from trunkline.registry.instance import is_address, reachable
-from trunkline.registry.lease import Registry
 from trunkline.registry.names import Numbers
-from trunkline.registry.redis import RegistryUnavailable
+from trunkline.registry.registry import Registry, RegistryUnavailable
 
 REFRESH_S = 1.0
 """Seconds between two readings."""

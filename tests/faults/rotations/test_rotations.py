@@ -18,7 +18,8 @@ from trunkline.auth.tokens import Claims
 from trunkline.auth.verifier import TokenVerifier
 from trunkline.client import PeerChannel, connect
 from trunkline.launcher.embedded import EmbeddedRedis
-from trunkline.registry.redis import RedisRegistry, RegistryUnavailable
+from trunkline.registry.redis import RedisRegistry
+from trunkline.registry.registry import RegistryUnavailable
 from trunkline.settings import PlatformSettings
 from trunkline.testing.certificates import Authority, write
 from trunkline.testing.ping import BENCH_SETTINGS, bench

@@ -10,8 +10,8 @@ import pytest
 from redis.asyncio import Redis
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.registry.instance import Instance
-from trunkline.registry.memory import MemoryRegistry
 from trunkline.registry.redis import RedisRegistry
+from trunkline.testing.registry import MemoryRegistry
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from trunkline.registry import names
-from trunkline.registry.memory import MemoryRegistry
 from trunkline.registry.names import Numbers
 from trunkline.registry.view import RegistryView
+from trunkline.testing.registry import MemoryRegistry
 
 from tests.trunkline.registry.conftest import heard, instance
 

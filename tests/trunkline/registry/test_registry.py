@@ -8,7 +8,8 @@ from dataclasses import asdict
 import pytest
 from redis.asyncio import Redis
 from trunkline.registry.instance import decode, is_address, reachable
-from trunkline.registry.redis import PREFIX, RedisRegistry, RegistryUnavailable
+from trunkline.registry.redis import PREFIX, RedisRegistry
+from trunkline.registry.registry import RegistryUnavailable
 
 from tests.shop.waiting import until
 from tests.trunkline.registry.conftest import instance
@@ -64,6 +65,16 @@ ILL_TYPED: list[dict[str, object]] = [
     {"address": "127.0.0.1:" + "9" * 5000},
 ]
 """Parts of instances that would end the reading of all others."""
+
+
+async def test_a_short_lease_ends_no_longer_one(url):
+    """Servers of one service may have leases of different lengths: all are kept for as long as the longest."""
+    registry = RedisRegistry(url)
+    await registry.renew(instance(1), 60)
+    await registry.renew(instance(2), 0.1)
+    async with Redis.from_url(url, protocol=2) as client:
+        assert await client.pttl(f"{PREFIX}{{item}}") > 60_000
+    await registry.close()
 
 
 async def test_what_is_no_instance_is_left_out(url):

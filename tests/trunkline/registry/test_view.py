@@ -8,9 +8,9 @@ import pytest
 from trunkline.registry import lease
 from trunkline.registry import view as view_module
 from trunkline.registry.lease import Leases
-from trunkline.registry.memory import MemoryRegistry
 from trunkline.registry.view import RegistryView
 from trunkline.testing.clock import FakeClock
+from trunkline.testing.registry import MemoryRegistry
 
 from tests.shop.waiting import until
 from tests.trunkline.registry.conftest import heard, instance

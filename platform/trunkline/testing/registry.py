@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.registry.instance import Instance
-from trunkline.registry.redis import RegistryUnavailable
+from trunkline.registry.registry import RegistryUnavailable
 
 
 class MemoryRegistry:
