@@ -10,6 +10,8 @@ import grpc
 
 from trunkline.errors import ServiceError, platform_error
 
+CONCURRENCY_LIMIT = "CONCURRENCY_LIMIT"
+"""Reason of the refusal of a call beyond what a server does at once."""
 SHED_RETRY_S = (0.1, 0.3)
 """Seconds after which a call that was shed may come back: between these, or all would come back together."""
 
@@ -86,13 +88,13 @@ class Arrivals:
         self._ending -= 1
 
 
-def too_many() -> ServiceError:
-    """The refusal of a call beyond what a server does at once."""
+def too_many(retry_after_s: float | None = None) -> ServiceError:
+    """The refusal of a call beyond what a server does at once; None: it may come back after one of SHED_RETRY_S."""
     return platform_error(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "CONCURRENCY_LIMIT",
+        CONCURRENCY_LIMIT,
         "the server runs as many calls as it may",
-        retry_after_s=random.uniform(*SHED_RETRY_S),
+        retry_after_s=random.uniform(*SHED_RETRY_S) if retry_after_s is None else retry_after_s,
     )
 
 

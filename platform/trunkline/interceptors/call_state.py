@@ -9,8 +9,9 @@ from google.protobuf import duration_pb2
 from trunk.policy.v1 import call_state_service_pb2 as pb
 from trunk.policy.v1 import call_state_service_pb2_grpc as pb_grpc
 
+from trunkline.interceptors.arrivals import CONCURRENCY_LIMIT
 from trunkline.interceptors.host import Host
-from trunkline.interceptors.overload import CONCURRENCY_LIMIT, RATE_LIMIT
+from trunkline.interceptors.overload import RATE_LIMIT
 from trunkline.interceptors.peer import Peer, living_peers
 from trunkline.policies.breaker import Breaker, BreakerState
 from trunkline.policies.hedging import HEDGED_QUANTILE

@@ -9,7 +9,7 @@ import grpc
 import structlog
 
 from trunkline.errors import Trailers, platform_error, trailers_of
-from trunkline.interceptors.arrivals import SHED_RETRY_S
+from trunkline.interceptors.arrivals import CONCURRENCY_LIMIT, SHED_RETRY_S, too_many
 from trunkline.interceptors.chain import Gate
 from trunkline.interceptors.host import Host, ServerGate
 from trunkline.interceptors.server_call import ServerCall
@@ -21,11 +21,10 @@ SOONEST_S = 0.01
 """Seconds that nobody is told to come back before: less would be rounded to at once."""
 TOLD_EVERY_S = 10.0
 """Seconds between two log lines that tell of shed calls: a line for each would be work that a full server has not."""
-CONCURRENCY_LIMIT, RATE_LIMIT = "CONCURRENCY_LIMIT", "RATE_LIMIT"
-"""Reasons."""
+RATE_LIMIT = "RATE_LIMIT"
+"""Reason of the refusal of a call beyond a rate."""
 ALWAYS_ANSWERED = EXEMPT_SERVICES | {"trunk.policy.v1.CallStateService"}
 """gRPC services that a full server answers too: whoever asks how it is."""
-_REFUSED = "the server runs as many calls as it may"
 _VARIANTS = 64
 _log = structlog.get_logger("trunkline.server")
 
@@ -39,12 +38,10 @@ def _shed_trailers() -> tuple[Trailers, ...]:
     """What a shed call is told, with waits spread evenly. Made once: a refusal costs next to nothing of ours."""
     low, high = SHED_RETRY_S
     waits = [low + (high - low) * number / (_VARIANTS - 1) for number in range(_VARIANTS)]
-    exhausted = grpc.StatusCode.RESOURCE_EXHAUSTED
-    return tuple(
-        trailers_of(platform_error(exhausted, CONCURRENCY_LIMIT, _REFUSED, retry_after_s=wait)) for wait in waits
-    )
+    return tuple(trailers_of(too_many(wait)) for wait in waits)
 
 
+_REFUSAL = too_many()
 _SHED = _shed_trailers()
 
 
@@ -68,7 +65,7 @@ def concurrency(method: Method, host: Host) -> ServerGate | None:
         told.ended("RESOURCE_EXHAUSTED", 0.0)
         told.refused(CONCURRENCY_LIMIT)
         _tell_of_shedding(host)
-        await call.context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, _REFUSED, random.choice(_SHED))
+        await call.context.abort(_REFUSAL.code, _REFUSAL.message, random.choice(_SHED))
 
     return Gate(check if limited(method) else check_stream)
 
