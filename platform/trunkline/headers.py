@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 AUTHORIZATION = "authorization"
 """`Bearer <token>`: the sender's own token (RFC 6750)."""
 CALLER = "trunk-caller"
@@ -28,3 +30,10 @@ TRACESTATE = "tracestate"
 """What tracing systems add to it (W3C Trace Context)."""
 STATUS_DETAILS = "grpc-status-details-bin"
 """Trailer: the serialized google.rpc.Status."""
+
+_VISIBLE = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+
+
+def is_plain(value: object) -> bool:
+    """Whether it is 1 to 128 visible ASCII characters, as ids and keys in metadata are."""
+    return isinstance(value, str) and _VISIBLE(value) is not None

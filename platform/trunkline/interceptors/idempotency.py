@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 
 import grpc
@@ -19,7 +18,6 @@ from trunkline.telemetry.card_numbers import refusable
 
 COME_BACK_S = (0.05, 1.0)
 """A repeat of a running call is told to come back after as long as that has run, but between these, in seconds."""
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def idempotency(method: Method, host: Host) -> ServerPolicy | None:
@@ -86,7 +84,7 @@ def _key(call: ServerCall) -> str | None:
                 "a change that is repeated needs an idempotency key: the first attempt may have done it",
             )
         return None
-    if not isinstance(key, str) or not _VISIBLE_ASCII.fullmatch(key):
+    if not isinstance(key, str) or not headers.is_plain(key):
         raise platform_error(
             grpc.StatusCode.INVALID_ARGUMENT,
             "IDEMPOTENCY_KEY_INVALID",

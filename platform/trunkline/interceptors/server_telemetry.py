@@ -28,7 +28,6 @@ from trunkline.telemetry.throttle import ThrottledLines
 from trunkline.telemetry.trace_context import TRACE_ID
 from trunkline.telemetry.traces import TRACES
 
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 _OWN_ID = re.compile(r"[0-9a-f]{32}").fullmatch
 REFUSALS = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
 """Codes of calls that were not allowed."""
@@ -99,7 +98,7 @@ def _name(inbound: InboundCall, metadata: Mapping[str, str | bytes], tracer: Ser
 
 def _may_name(sent: str) -> bool:
     # It stands in logs, traces and events, as it is.
-    return _OWN_ID(sent) is not None or (_VISIBLE_ASCII(sent) is not None and not refusable(sent))
+    return _OWN_ID(sent) is not None or (headers.is_plain(sent) and not refusable(sent))
 
 
 def _is_over(inbound: InboundCall) -> bool:
