@@ -101,9 +101,12 @@ class ClientChain:
         return error
 
     def _begin(self, call: ClientCall, metadata: Any) -> Any:
-        timeout_s, options = max(0.0, call.deadline - self.peer.clock.monotonic()), call.options or {}
-        if self.peer.returning and options.get("wait_for_ready") is None:
-            options = {**options, "wait_for_ready": True}
+        peer, options = self.peer, call.options
+        timeout_s = max(0.0, call.deadline - peer.clock.monotonic())
+        if peer.returns_until and peer.returning and (options is None or options.get("wait_for_ready") is None):
+            options = {**(options or {}), "wait_for_ready": True}
+        if options is None:
+            return call.send(call.request, timeout=timeout_s, metadata=metadata)
         return call.send(call.request, timeout=timeout_s, metadata=metadata, **options)
 
     def _goes(self, error: grpc.aio.AioRpcError) -> bool:
