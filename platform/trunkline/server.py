@@ -36,7 +36,7 @@ from trunkline.state.rates import rates_of
 from trunkline.telemetry.metrics import METRICS
 from trunkline.tls import TlsSource, server_credentials
 
-__all__ = ["OPTIONS", "SERVER_ORDER", "BackgroundFailed", "Context", "PortInUse", "Server", "Service", "serve"]
+__all__ = ["OPTIONS", "SERVER_ORDER", "BackgroundFailed", "Context", "PortInUse", "Server", "serve"]
 
 SERVER_ORDER: tuple[Maker, ...] = (
     overload.concurrency,  # outermost: what a full server refuses must cost next to nothing, counts but no log line

@@ -16,7 +16,8 @@ from trunkline import drain
 from trunkline import server as server_module
 from trunkline.launcher.ports import free_port
 from trunkline.method import ContractError
-from trunkline.server import BackgroundFailed, PortInUse, Server, Service, serve
+from trunkline.server import BackgroundFailed, PortInUse, Server, serve
+from trunkline.service import Service
 from trunkline.settings import PlatformSettings
 from trunkline.testing.ping import BENCH_SETTINGS, PingServicer, Reached, bench
 

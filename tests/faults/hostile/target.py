@@ -14,7 +14,8 @@ from typing import Any
 
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
-from trunkline.server import Server, Service
+from trunkline.server import Server
+from trunkline.service import Service
 from trunkline.settings import PlatformSettings, ServiceSettings, load
 from trunkline.telemetry.logs import configure_logs
 from trunkline.telemetry.metrics import METRICS

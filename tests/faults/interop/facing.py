@@ -10,7 +10,8 @@ import grpc
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunk.testing.v1 import ping_service_pb2_grpc as pb_grpc
 from trunkline.client import PeerChannel, connect
-from trunkline.server import Server, Service
+from trunkline.server import Server
+from trunkline.service import Service
 from trunkline.testing.bad_server import BadServer, Behaviour
 from trunkline.testing.ping import BENCH_SETTINGS, PingServicer, Reached
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from trunkline.server import Server, Service
+from trunkline.server import Server
+from trunkline.service import Service
 from trunkline.testing.ping import BENCH_SETTINGS
 
 from tests.faults.interop.echo import Echo

@@ -12,7 +12,7 @@ from typing import Any
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunkline.node import Node
 from trunkline.process import run
-from trunkline.server import Service
+from trunkline.service import Service
 from trunkline.settings import ServiceSettings
 
 from tests.faults.calls.books import METADATA, PLATFORM
