@@ -7,6 +7,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,18 +16,19 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
 
-from trunkline import tls
 from trunkline.auth.key_files import KeyFileRefused, read_keys
 from trunkline.cli.facts import Facts, FileFacts, ProcessFacts, RedisFacts
 from trunkline.cli.findings import SAFE_VERSIONS
 from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.launcher.readiness import channel_to
 from trunkline.launcher.supervisor import Supervisor
 from trunkline.launcher.system import LaunchError
 from trunkline.registry.system import RunningSystem, read_system
 from trunkline.registry.targets import UnknownTarget, target_of
 from trunkline.settings import PlatformSettings, environment
+from trunkline.tls import TlsRefused
 
 ANSWER_S = 2.0
 """Seconds that a server has to answer."""
@@ -124,19 +126,23 @@ def _targets() -> dict[str, str]:
 async def _ask_all(
     targets: Mapping[str, str], settings: PlatformSettings
 ) -> tuple[dict[str, bool], dict[str, bool | None]]:
-    answers = await asyncio.gather(*(ask(target, settings) for target in targets.values()))
+    answers = await asyncio.gather(*(ask(name, target, settings) for name, target in targets.items()))
     told = dict(zip(targets, answers, strict=True))
     return {name: one[0] for name, one in told.items()}, {name: one[1] for name, one in told.items()}
 
 
-async def ask(target: str, settings: PlatformSettings) -> tuple[bool, bool | None]:
-    """Whether a server says SERVING, and whether it reflects; None where it does not answer."""
-    files = settings.tls_files()
+async def ask(name: str, target: str, settings: PlatformSettings) -> tuple[bool, bool | None]:
+    """Whether a server says SERVING, and whether it reflects; None where it does not answer.
+
+    Args:
+        name: of the service; with TLS its certificate must hold it.
+        target: where it is.
+        settings: where the certificates of whoever asks are.
+    """
     try:
-        credentials = tls.read(files).channel_credentials() if files is not None else None
-    except tls.TlsRefused:
+        channel = channel_to(target, name, settings.tls_files())
+    except TlsRefused:
         return False, None
-    channel = grpc.aio.secure_channel(target, credentials) if credentials else grpc.aio.insecure_channel(target)
     async with channel:
         return await _serves(channel), await _reflects(channel)
 
@@ -152,11 +158,12 @@ async def _serves(channel: grpc.aio.Channel) -> bool:
 
 async def _reflects(channel: grpc.aio.Channel) -> bool | None:
     stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[arg-type]  # its types know no aio
-    request = reflection_pb2.ServerReflectionRequest(list_services="")
-    try:
-        return bool([answer async for answer in stub.ServerReflectionInfo(iter([request]), timeout=ANSWER_S)])
-    except grpc.aio.AioRpcError as error:
-        return False if error.code() is grpc.StatusCode.UNIMPLEMENTED else None
+    call = stub.ServerReflectionInfo(timeout=ANSWER_S)
+    # Nothing is asked: a refusal that overtakes what is sent gRPC tells as a failure of its own.
+    with suppress(grpc.aio.AioRpcError, grpc.aio.InternalError, asyncio.InvalidStateError):
+        await call.done_writing()
+    told: dict[grpc.StatusCode, bool] = {grpc.StatusCode.OK: True, grpc.StatusCode.UNIMPLEMENTED: False}
+    return told.get(await call.code())
 
 
 async def redis_facts(url: str) -> RedisFacts | None:

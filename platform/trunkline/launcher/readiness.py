@@ -58,7 +58,7 @@ async def wait_serving(address: str, name: str = "", tls: TlsFiles | None = None
         name: of the service; with TLS its certificate must hold it.
         tls: certificates of whoever asks; None: plaintext.
     """
-    async with _channel(address, name, tls) as channel:
+    async with channel_to(address, name, tls) as channel:
         while True:
             if await _serving(channel):
                 return
@@ -67,11 +67,16 @@ async def wait_serving(address: str, name: str = "", tls: TlsFiles | None = None
 
 async def is_serving(address: str, name: str = "", tls: TlsFiles | None = None) -> bool:
     """Whether the service at host:port says SERVING now; with TLS as in wait_serving."""
-    async with _channel(address, name, tls) as channel:
+    async with channel_to(address, name, tls) as channel:
         return await _serving(channel)
 
 
-def _channel(address: str, name: str, tls: TlsFiles | None) -> grpc.aio.Channel:
+def channel_to(address: str, name: str, tls: TlsFiles | None) -> grpc.aio.Channel:
+    """A plain channel to a service, for whoever only asks how it is; arguments as for wait_serving.
+
+    Raises:
+        TlsRefused: the certificates cannot be read.
+    """
     if tls is None:
         return grpc.aio.insecure_channel(address, options=_OPTIONS)
     named = (*_OPTIONS, ("grpc.ssl_target_name_override", name))

@@ -18,6 +18,7 @@ from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.launcher.ports import free_port
 from trunkline.registry.system import RunningSystem, write_system
 from trunkline.settings import PlatformSettings
+from trunkline.testing.certificates import Authority, write
 from trunkline.testing.ping import BENCH_SETTINGS, bench
 
 PASSWORD = "sesame-3141592653"
@@ -45,8 +46,21 @@ async def test_asks_the_server_whether_it_reflects():
     for profile, open_ in (("development", True), ("production", False)):
         settings = BENCH_SETTINGS.model_copy(update={"profile": profile})
         async with bench(settings=settings) as on:
-            assert await ask(f"dns:///127.0.0.1:{on.server.port}", settings) == (True, open_)
-    assert await ask(f"dns:///127.0.0.1:{free_port()}", BENCH_SETTINGS) == (False, None)
+            assert await ask("ping", f"dns:///127.0.0.1:{on.server.port}", settings) == (True, open_)
+    assert await ask("ping", f"dns:///127.0.0.1:{free_port()}", BENCH_SETTINGS) == (False, None)
+
+
+async def test_asks_a_server_under_tls(tmp_path):
+    """It is asked by the name that its certificate holds; files that belong to nobody are no answer."""
+    files = write(tmp_path, "ping", Authority())
+    told = {"tls_cert_file": files.certificate, "tls_key_file": files.key, "tls_ca_file": files.authority}
+    settings = BENCH_SETTINGS.model_copy(update=told)
+    async with bench(settings=settings) as on:
+        target = f"127.0.0.1:{on.server.port}"
+        assert await ask("ping", target, settings) == (True, False)
+        assert (await ask("stock", target, settings))[0] is False
+    files.key.write_bytes(b"")
+    assert await ask("ping", target, settings) == (False, None)
 
 
 async def test_asks_redis_what_it_does_with_streams(redis: EmbeddedRedis):
