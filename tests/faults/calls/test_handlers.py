@@ -10,6 +10,7 @@ from trunkline import headers
 from tests.faults.calls.calling import calling, failure
 from tests.faults.calls.instance import Instance
 from tests.faults.calls.servicers import SWALLOW
+from tests.shop.waiting import until
 
 pytestmark = pytest.mark.xdist_group("fault-calls")
 SECRET = "hunter2-and-4111111111111111"
@@ -42,6 +43,7 @@ async def test_a_handler_tells_too_much(server: Instance, key: str):
         sent = repr(await call.trailing_metadata()) + str(failed.error) + str(await call.details())
         assert headers.STATUS_DETAILS in sent
         assert not [one for one in (SECRET, "postgres", "INSERT", "ValueError") if one in sent]
+        await until(lambda: error_id in server.log, "the log has it: a thread writes it")
         lines = [json.loads(line) for line in server.log.splitlines() if error_id in line]
         assert [(line["event"], "ValueError" in line["exception"]) for line in lines] == [("unknown failure", True)]
         await caller.is_well()

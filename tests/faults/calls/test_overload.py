@@ -41,6 +41,7 @@ async def test_calls_wait_for_a_stream(tmp_path, key: str):
     """
     with Instance(tmp_path / "narrow", streams=STREAMS) as narrow:
         async with calling(narrow.target, **ASIDE) as caller:
+            await caller.ping(f"{key}-connected")  # what waits for a connection is not sent in order
             keys = [f"{key}-{number}" for number in range(CALLS)]
             began_at = time.monotonic()
             tasks = [

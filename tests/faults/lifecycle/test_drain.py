@@ -25,6 +25,11 @@ def keeping(tmp_path, port: int | None = None, **variables: str) -> Running:
     return Running(tmp_path, port=port, LIFE_KEEPS=1, TRUNKLINE_DRAIN_S=GRACE_S, **variables)
 
 
+def patient(tmp_path, port: int | None = None) -> Running:
+    """One whose drain takes longer; it may share its folder with another, and so has no port of metrics."""
+    return Running(tmp_path, port=port, LIFE_KEEPS=1, TRUNKLINE_DRAIN_S=8, TRUNKLINE_METRICS_PORT="")
+
+
 def rows(running: Running, name: str) -> list[int]:
     """Amounts of the rows of a name: its ledger."""
     return effects(running.folder / "var" / "life" / "life.db", name)
@@ -111,8 +116,8 @@ async def test_a_successor_waits_for_the_database(tmp_path, key: str):
     """A second process on the same database and port, started while the first drains: it waits for the lock, and a call
     waits for it inside its deadline; no effect is lost or doubled.
     """
-    with keeping(tmp_path, TRUNKLINE_METRICS_PORT="") as first:
-        second = keeping(tmp_path, port=first.port, TRUNKLINE_METRICS_PORT="")
+    with patient(tmp_path) as first:
+        second = patient(tmp_path, port=first.port)
         async with calling(first.target) as caller:
             running = asyncio.create_task(awaited(caller.add(f"{key}-first", sleep_ms=3000)))
             await until(lambda: first.journal.running() == 1, "it has begun")
