@@ -117,8 +117,7 @@ async def peer_cut(stage: Stage) -> None:
     """Cuts the connection while a handler runs."""
     caller = stage.calling(held=True)
     await stage.under_way(caller)
-    assert stage.proxy is not None
-    await stage.proxy.reset_connections()
+    await stage.cut()
     await stage.ended(caller)
 
 
