@@ -13,6 +13,7 @@ import structlog
 from pydantic_settings import BaseSettings
 
 from trunkline.client import find_target
+from trunkline.faultpoints import FaultpointsRefused, configure_faultpoints
 from trunkline.given import misspelt
 from trunkline.method import ContractError
 from trunkline.node import Node
@@ -55,6 +56,8 @@ def run(
     mistakes += _missing(platform, peers, events)
     if platform is not None:
         mistakes += _not_ours(platform.listen_host)
+    if platform is not None:
+        mistakes += _armed(platform)
     if mistakes or platform is None or settings is None:
         refuse(mistakes)
     link = WorkerLink.given(METRICS.expose)
@@ -114,6 +117,14 @@ def _variables(*settings: BaseSettings) -> Iterator[str]:
     for one in settings:
         for name, field in type(one).model_fields.items():
             yield str(field.validation_alias or f"{one.model_config.get('env_prefix', '')}{name}".upper())
+
+
+def _armed(platform: PlatformSettings) -> list[str]:
+    try:
+        configure_faultpoints(platform.faultpoints, platform.profile)
+    except FaultpointsRefused as error:
+        return [str(error)]
+    return []
 
 
 def _not_ours(host: str) -> list[str]:

@@ -125,6 +125,8 @@ class PlatformSettings(BaseSettings):
     """It never stays open longer, in seconds."""
     breaker_probes: int | None = Field(default=None, ge=1)
     """Calls let through at once while it is half-open."""
+    faultpoints: str = ""
+    """Steps at which this process is to die, fail or stop: for tests. See trunkline.faultpoints."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
     log_messages: Literal["never", "failures", "always"] = "never"

@@ -54,6 +54,10 @@ class PlatformTables:
     """Numbers that were passed over; closed when the event comes after all."""
     dead_letter: sa.Table
     """Events that could not be applied, with everything needed to try again."""
+    worker: sa.Table
+    """Processes that work on this database, each with a count that rises while it lives."""
+    lease: sa.Table
+    """What one process at a time may do: relay, or own a shard of a topic."""
 
     @property
     def unsent(self) -> sa.ColumnElement[bool]:
@@ -78,6 +82,8 @@ def platform_tables(metadata: sa.MetaData) -> PlatformTables:
         parked_event=_parked_event(metadata),
         hole=_hole(metadata),
         dead_letter=_dead_letter(metadata),
+        worker=_worker(metadata),
+        lease=_lease(metadata),
     )
 
 
@@ -114,6 +120,7 @@ def _outbox(metadata: sa.MetaData) -> sa.Table:
         sa.Column("confirmed", sa.Boolean, nullable=False, comment="every declared group has it"),
         sa.UniqueConstraint("topic", "key", "number"),
         sa.Index("ix_outbox_topic_create_time", "topic", "create_time"),
+        sa.Index("ix_outbox_event_id", "event_id"),
         sqlite_autoincrement=True,
     )
     columns = table.c
@@ -221,10 +228,36 @@ def _dead_letter(metadata: sa.MetaData) -> sa.Table:
         sa.Column("first_time", Instant, nullable=False, comment="first failure"),
         sa.Column("last_time", Instant, nullable=False, comment="last failure"),
         sa.Column("closed_time", Instant, comment="when it was applied after all; null while open"),
+        sa.Column("consumer_version", sa.Text, comment="release that failed; null in letters of older ones"),
+        sa.Column("traceparent", sa.Text, comment="trace context of its publication; null where there was none"),
         # Null differs from null, so each of these binds only the letters that have what it names.
         sa.UniqueConstraint("consumer_group", "topic", "key", "number"),
         sa.UniqueConstraint("consumer_group", "topic", "shard", "stream_id"),
         sqlite_autoincrement=True,
+    )
+
+
+def _worker(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "worker",
+        metadata,
+        _text("id", primary_key=True, comment="of one process, never used again"),
+        _text("label", comment="host and process, for people"),
+        _text("machine", comment="where its process can be looked for"),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("beat", sa.BigInteger, nullable=False, comment="rises while it lives"),
+        sa.Column("start_time", Instant, nullable=False),
+    )
+
+
+def _lease(metadata: sa.MetaData) -> sa.Table:
+    return sa.Table(
+        "lease",
+        metadata,
+        _text("name", primary_key=True, comment="what it allows, such as relay or consumer/report/tranlog/3"),
+        sa.Column("worker_id", sa.Text, comment="who may; null: nobody"),
+        sa.Column("term", sa.BigInteger, nullable=False, comment="how often it was taken"),
+        sa.Column("take_time", Instant, nullable=False),
     )
 
 

@@ -26,7 +26,7 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtrunk/event/v1/envelope.proto\x12\x0etrunk.event.v1\x1a google/protobuf/descriptor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x05Topic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpublisher\x18\x02 \x01(\t\x12\x0e\n\x06groups\x18\x03 \x03(\t\"\xe8\x01\n\x08\x45nvelope\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\x06 \x01(\t\x12\r\n\x05topic\x18\x07 \x01(\t\x12\x0b\n\x03key\x18\x08 \x01(\t\x12\x0e\n\x06number\x18\t \x01(\x03\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0f\n\x07payload\x18\x0c \x01(\x0c:G\n\x05topic\x12\x1f.google.protobuf.MessageOptions\x18\x82\x87\x03 \x01(\x0b\x32\x15.trunk.event.v1.Topicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dtrunk/event/v1/envelope.proto\x12\x0etrunk.event.v1\x1a google/protobuf/descriptor.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x05Topic\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpublisher\x18\x02 \x01(\t\x12\x0e\n\x06groups\x18\x03 \x03(\t\"\x97\x02\n\x08\x45nvelope\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x0f\n\x07subject\x18\x04 \x01(\t\x12(\n\x04time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttenant_id\x18\x06 \x01(\t\x12\r\n\x05topic\x18\x07 \x01(\t\x12\x0b\n\x03key\x18\x08 \x01(\t\x12\x0e\n\x06number\x18\t \x01(\x03\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12\x12\n\nrequest_id\x18\x0b \x01(\t\x12\x0f\n\x07payload\x18\x0c \x01(\x0c\x12\x13\n\x0b\x66ingerprint\x18\r \x01(\t\x12\x18\n\x10\x63\x61ll_traceparent\x18\x0e \x01(\t:G\n\x05topic\x12\x1f.google.protobuf.MessageOptions\x18\x82\x87\x03 \x01(\x0b\x32\x15.trunk.event.v1.Topicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,5 +36,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOPIC']._serialized_start=116
   _globals['_TOPIC']._serialized_end=172
   _globals['_ENVELOPE']._serialized_start=175
-  _globals['_ENVELOPE']._serialized_end=407
+  _globals['_ENVELOPE']._serialized_end=454
 # @@protoc_insertion_point(module_scope)

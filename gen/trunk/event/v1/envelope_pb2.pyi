@@ -73,6 +73,8 @@ class Envelope(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PAYLOAD_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    CALL_TRACEPARENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique id of the event (CloudEvents `id`)."""
     source: _builtins.str
@@ -90,11 +92,15 @@ class Envelope(_message.Message):
     number: _builtins.int
     """Position among the events of (topic, key), from 1 without holes."""
     traceparent: _builtins.str
-    """W3C trace context of the call that caused it; empty where there was none."""
+    """W3C trace context of its publication: what comes of it is a child of this. Empty where nothing is traced."""
     request_id: _builtins.str
     """Request id of the call that caused it; empty where there was none."""
     payload: _builtins.bytes
     """The payload, serialized."""
+    fingerprint: _builtins.str
+    """Fingerprint of the payload's contract as its publisher knows it; empty in events of releases before there was one."""
+    call_traceparent: _builtins.str
+    """W3C trace context of the call that caused it; empty where there was none."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was committed (CloudEvents `time`)."""
@@ -114,10 +120,12 @@ class Envelope(_message.Message):
         traceparent: _builtins.str = ...,
         request_id: _builtins.str = ...,
         payload: _builtins.bytes = ...,
+        fingerprint: _builtins.str = ...,
+        call_traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "key", b"key", "number", b"number", "payload", b"payload", "request_id", b"request_id", "source", b"source", "subject", b"subject", "tenant_id", b"tenant_id", "time", b"time", "topic", b"topic", "traceparent", b"traceparent", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["call_traceparent", b"call_traceparent", "fingerprint", b"fingerprint", "id", b"id", "key", b"key", "number", b"number", "payload", b"payload", "request_id", b"request_id", "source", b"source", "subject", b"subject", "tenant_id", b"tenant_id", "time", b"time", "topic", b"topic", "traceparent", b"traceparent", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

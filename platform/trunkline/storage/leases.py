@@ -1,0 +1,258 @@
+"""Leases: what one process at a time may do on a database that several processes share.
+
+Nobody's clock decides. A worker counts its beats; who sees no new beat for TTL_S by a monotonic clock of its own
+declares the worker dead, unless it has beaten meanwhile. What is done under a lease is checked in the transaction that
+does it, so a worker that slept through its death changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.errors import ServiceError
+from trunkline.storage.database import Database
+from trunkline.storage.tables import PlatformTables
+
+TTL_S = 3.0
+"""Seconds without a beat after which a worker is dead. One whose process is known to have ended is dead at once."""
+BEAT_S = 1.0
+"""Seconds between two beats."""
+_log = structlog.get_logger("trunkline.storage")
+
+
+class LeaseLost(Exception):
+    """What was done is of another worker now: nothing of it may be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who works on a database and what is theirs, as of the last beat."""
+
+    workers: Mapping[str, str] = field(default_factory=dict)
+    """Id of each living worker → its label."""
+    leases: Mapping[str, str | None] = field(default_factory=dict)
+    """Name of each lease that was ever taken → id of the worker that has it; None: nobody."""
+
+    def of(self, worker_id: str) -> set[str]:
+        """What a worker has."""
+        return {name for name, owner in self.leases.items() if owner == worker_id}
+
+
+class Leases:
+    """This process as a worker on a database. It works from its first beat on, until it is told to stop."""
+
+    def __init__(
+        self,
+        database: Database,
+        tables: PlatformTables,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        ttl_s: float = TTL_S,
+        beat_s: float = BEAT_S,
+    ) -> None:
+        self.worker_id = ""
+        """Its id; another one after it was declared dead; empty before its first beat and after its last."""
+        self.holders = Holders()
+        """What it saw at its last beat."""
+        self._database = database
+        self._worker, self._lease = tables.worker, tables.lease
+        self._clock = clock
+        self._ttl_s, self._beat_s = ttl_s, beat_s
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Calls changed after each beat that saw other workers or other owners than the one before."""
+        self._watchers.append(changed)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beats until stop is set, and then a little more: its leases are given back by `end`, when work has ended."""
+        while not stop.is_set():
+            try:
+                await self.beat()
+            except ServiceError as error:
+                _log.warning("no beat: the database is away", error=str(error))
+            try:
+                async with asyncio.timeout(self._beat_s):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def beat(self) -> None:
+        """Shows that it lives, and looks who else does; dead ones lose what they had.
+
+        Raises:
+            ServiceError: the database is away.
+        """
+        before = self.holders
+        if not self.worker_id or not await self._database.write(self._beat):
+            if self.worker_id:
+                _log.warning("this process was taken for dead; it begins anew", worker=self.worker_id)
+            self.worker_id = await self._database.write(self._register)
+        workers, leases = await self._database.read(self._look)
+        dead = [id_ for id_, row in workers.items() if id_ != self.worker_id and self._is_dead(id_, row)]
+        for id_ in dead:
+            if await self._database.write(partial(self._bury, id_=id_, beat=workers[id_].beat)):
+                _log.warning("a worker is dead; what it had is free", worker=workers[id_].label)
+                leases = {name: None if owner == id_ else owner for name, owner in leases.items()}
+                del workers[id_]
+        self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in workers}
+        self.holders = Holders({id_: row.label for id_, row in workers.items()}, leases)
+        if self.holders != before:
+            for changed in self._watchers:
+                changed()
+
+    async def take(self, name: str) -> bool:
+        """Takes a lease that nobody has; says whether this worker has it now.
+
+        Raises:
+            ServiceError: the database is away.
+        """
+        if not self.worker_id:
+            await self.beat()
+        taken = await self._database.write(lambda connection: self._take(connection, name))
+        if taken:
+            self._note(name, self.worker_id)
+        return taken
+
+    async def give_back(self, names: Collection[str]) -> None:
+        """Gives leases back, for others to take; those it does not have are left alone.
+
+        Raises:
+            ServiceError: the database is away: others have to wait until this worker is dead.
+        """
+        table, mine = self._lease, self.worker_id
+        statement = sa.update(table).where(table.c.name.in_(list(names)), table.c.worker_id == mine)
+        await self._database.write(lambda connection: connection.execute(statement.values(worker_id=None)).rowcount)
+        for name in names:
+            if self.holders.leases.get(name) == mine:
+                self._note(name, None)
+
+    async def end(self) -> None:
+        """Gives everything back: others need not wait. To be called when all work under leases has ended."""
+        mine, self.worker_id = self.worker_id, ""
+        if not mine:
+            return
+        try:
+            await self._database.write(lambda connection: self._free(connection, mine))
+        except ServiceError as error:
+            _log.warning("leases were not given back", error=str(error))
+
+    def has(self, name: str) -> bool:
+        """Whether it has a lease, as far as it knows. What is done under it is checked by `require`."""
+        return bool(self.worker_id) and self.holders.leases.get(name) == self.worker_id
+
+    def require(self, connection: sa.Connection, names: Collection[str]) -> None:
+        """Lets a transaction go on only if this worker has these leases until it ends; also shows that it lives.
+
+        To be called first in the transaction: nobody can declare the worker dead from then on until its end.
+
+        Raises:
+            LeaseLost: it has not.
+        """
+        mine = self.worker_id
+        if not mine or not self._beat(connection):
+            raise LeaseLost("this process was taken for dead")
+        table = self._lease
+        count = sa.select(sa.func.count()).where(table.c.worker_id == mine, table.c.name.in_(list(names)))
+        if connection.scalar(count) != len(set(names)):
+            raise LeaseLost(f"not all of these are this process's: {', '.join(sorted(names))}")
+
+    def _note(self, name: str, owner: str | None) -> None:
+        self.holders = Holders(self.holders.workers, {**self.holders.leases, name: owner})
+
+    def _beat(self, connection: sa.Connection) -> bool:
+        table = self._worker
+        statement = sa.update(table).where(table.c.id == self.worker_id).values(beat=table.c.beat + 1)
+        return connection.execute(statement).rowcount == 1
+
+    def _register(self, connection: sa.Connection) -> str:
+        id_ = uuid.uuid4().hex
+        connection.execute(
+            sa.insert(self._worker).values(
+                id=id_,
+                label=f"{socket.gethostname()}:{os.getpid()}",
+                machine=machine(),
+                pid=os.getpid(),
+                beat=0,
+                start_time=self._clock.now(),
+            )
+        )
+        return id_
+
+    def _look(self, connection: sa.Connection) -> tuple[dict[str, sa.Row[tuple[str, ...]]], dict[str, str | None]]:
+        workers = {row.id: row for row in connection.execute(sa.select(self._worker))}
+        columns = self._lease.c
+        leases = {row.name: row.worker_id for row in connection.execute(sa.select(columns.name, columns.worker_id))}
+        return workers, leases
+
+    def _is_dead(self, id_: str, row: sa.Row[tuple[str, ...]]) -> bool:
+        now = self._clock.monotonic()
+        beat, since = self._seen.get(id_, (None, now))
+        if beat != row.beat:
+            self._seen[id_] = row.beat, now
+            since = now
+        return now - since >= self._ttl_s or _has_ended(row.machine, row.pid)
+
+    def _bury(self, connection: sa.Connection, *, id_: str, beat: int) -> bool:
+        table = self._worker
+        if connection.execute(sa.delete(table).where(table.c.id == id_, table.c.beat == beat)).rowcount == 0:
+            return False  # it has beaten meanwhile
+        self._free(connection, id_)
+        return True
+
+    def _free(self, connection: sa.Connection, id_: str) -> None:
+        connection.execute(sa.delete(self._worker).where(self._worker.c.id == id_))
+        connection.execute(sa.update(self._lease).where(self._lease.c.worker_id == id_).values(worker_id=None))
+
+    def _take(self, connection: sa.Connection, name: str) -> bool:
+        if not self._beat(connection):
+            return False  # dead, and not aware of it
+        table, mine = self._lease, {"worker_id": self.worker_id, "take_time": self._clock.now()}
+        free = sa.update(table).where(table.c.name == name, table.c.worker_id.is_(None))
+        if connection.execute(free.values(term=table.c.term + 1, **mine)).rowcount == 1:
+            return True
+        owner = connection.execute(sa.select(table.c.worker_id).where(table.c.name == name)).first()
+        if owner is not None:
+            return bool(owner.worker_id == self.worker_id)
+        try:
+            with connection.begin_nested():
+                connection.execute(sa.insert(table).values(name=name, term=1, **mine))
+        except sa.exc.IntegrityError:
+            return False  # somebody else was faster
+        return True
+
+
+def machine() -> str:
+    """Where process ids mean the same: this boot of the kernel, and this namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return f"{socket.gethostname()} {uuid.getnode()}"
+
+
+def _has_ended(of: str, pid: int) -> bool:
+    """Whether a process is known to have ended; one that has the pid now is not told from it, unless it is this one."""
+    if of != machine():
+        return False
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False  # there is such a process, of another user
+    return False
