@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -42,6 +43,8 @@ class Outcome:
     """Keys that went on."""
     published: int = 0
     """Events that handlers published."""
+    told: list[Callable[[], None]] = field(default_factory=list)
+    """To be called after the commit: spans that end with it."""
 
 
 class Applying:
@@ -144,19 +147,24 @@ class Applying:
         assert arrival.event is not None
         assert arrival.handler is not None
         envelope = arrival.event.envelope
-        traceparent, trace = TRACES.consumer(envelope.topic).begin(envelope.traceparent, envelope.id)
+        tracer = TRACES.consumer(envelope.topic)
+        traceparent, trace = tracer.begin(envelope.traceparent, envelope.id, envelope.call_traceparent)
         method = f"consume/{envelope.type}"
-        failure = "failed"
         try:
             with acting_for(
                 envelope.tenant_id, method=method, request_id=envelope.request_id, trace=traceparent
             ) as call:
                 transaction = ConsumerTransaction(connection, self._outbox, now, call)
                 arrival.handler(transaction, arrival.event)
-            failure = ""
-        finally:
+        except BaseException:
             if trace is not None:
-                trace.ended(failure, tenant_id=envelope.tenant_id)
+                trace.ended("failed", tenant_id=envelope.tenant_id)
+            raise
+        if trace is not None:
+            trace.applied()
+            outcome.told.append(partial(trace.ended, tenant_id=envelope.tenant_id))
+        if transaction.published:
+            outcome.told.append(transaction.committed)
         outcome.published += transaction.published
         outcome.applied.append(arrival)
 

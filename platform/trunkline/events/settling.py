@@ -165,6 +165,8 @@ class Settling:
         counts.parked += len(outcome.parked)
         counts.dead += len(outcome.dead)
         counts.holes += outcome.holes
+        for told in outcome.told:
+            told()
         for arrival in outcome.dead:
             _log.error("an event is a dead letter", reason=arrival.refusal or "APPLY_FAILED", **_named(arrival))
         for key in {arrival.key for arrival in outcome.parked} | (outcome.moved & self._parked.keys()):

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
 from trunk.event.v1 import envelope_pb2
 
+from trunkline.fingerprint import fingerprint
 from trunkline.storage.tables import PlatformTables
+from trunkline.telemetry.event_traces import ProducerTracer, PublishTrace
+from trunkline.telemetry.traces import TRACES, Traces
+
+
+class Appended(NamedTuple):
+    """An event that is in the outbox once its transaction is committed."""
+
+    number: int
+    """Its number in (topic, key)."""
+    trace: PublishTrace | None
+    """To be told of the commit; None where it is not traced."""
 
 
 class Outbox:
     """Appends events of one service. It holds no state but prepared statements."""
 
-    def __init__(self, tables: PlatformTables, source: str) -> None:
+    def __init__(self, tables: PlatformTables, source: str, *, traces: Traces = TRACES) -> None:
         self._source = source
+        self._traces = traces
+        self._tracers: dict[str, ProducerTracer] = {}
         self._topics: dict[str, envelope_pb2.Topic] = {}
         numbers = tables.outbox_number
         self._insert = sa.insert(tables.outbox)
@@ -40,8 +54,8 @@ class Outbox:
         now: datetime,
         request_id: str = "",
         traceparent: str = "",
-    ) -> int:
-        """Appends one event and gives its number in (topic, key).
+    ) -> Appended:
+        """Appends one event. request_id and traceparent are those of the call that causes it.
 
         Raises:
             ValueError: the message belongs to no topic of this service, or key does not start with the tenant.
@@ -49,8 +63,10 @@ class Outbox:
         topic = self._topic(message)
         if key != tenant_id and not key.startswith(f"{tenant_id}/"):
             raise ValueError(f"the key of an event starts with its tenant: {tenant_id!r}, not {key!r}")
+        event_id = str(uuid.uuid4())
+        own_traceparent, trace = self._tracer(topic).begin(traceparent, event_id)
         envelope = envelope_pb2.Envelope(
-            id=str(uuid.uuid4()),
+            id=event_id,
             source=self._source,
             type=message.DESCRIPTOR.full_name,
             subject=subject,
@@ -59,12 +75,17 @@ class Outbox:
             key=key,
             number=self._number(connection, topic, key),
             request_id=request_id,
-            traceparent=traceparent,
+            traceparent=own_traceparent,
+            call_traceparent=traceparent,
             payload=message.SerializeToString(),
+            fingerprint=fingerprint(message.DESCRIPTOR),
         )
         envelope.time.FromDatetime(now)
         connection.execute(self._insert, _row(envelope, now))
-        return envelope.number
+        return Appended(envelope.number, trace)
+
+    def _tracer(self, topic: str) -> ProducerTracer:
+        return self._tracers.get(topic) or self._tracers.setdefault(topic, self._traces.producer(topic))
 
     def _topic(self, message: Message) -> str:
         name = message.DESCRIPTOR.full_name

@@ -18,6 +18,7 @@ from trunkline.storage.answers import AnswerStore
 from trunkline.storage.database import Database
 from trunkline.storage.outbox import Outbox
 from trunkline.storage.tables import PlatformTables
+from trunkline.telemetry.event_traces import PublishTrace
 
 M = TypeVar("M", bound=Message)
 
@@ -32,6 +33,7 @@ class Transaction:
         """The instant of the unit, one for all its rows."""
         self.published = 0
         """Events published so far."""
+        self._traces: list[tuple[PublishTrace, str]] = []
         self._outbox = outbox
         self._call = call
 
@@ -50,7 +52,7 @@ class Transaction:
         tenant = self._call.tenant_id if tenant_id is None and self._call is not None else tenant_id
         if not tenant:
             raise ValueError("an event belongs to a tenant")
-        number = self._outbox.append(
+        number, trace = self._outbox.append(
             self.connection,
             message,
             key=key,
@@ -61,14 +63,22 @@ class Transaction:
             traceparent=self._call.trace if self._call is not None else "",
         )
         self.published += 1
+        if trace is not None:
+            self._traces.append((trace, tenant))
         return number
+
+    def committed(self) -> None:
+        """To be called after the commit, by whoever committed it: what was published is traced as published."""
+        for trace, tenant in self._traces:
+            trace.committed(tenant)
 
 
 @dataclass(frozen=True, slots=True)
 class _Done(Generic[M]):
     answer: M
     stored: bytes | None
-    published: bool
+    transaction: Transaction | None
+    """None where the answer was stored before."""
 
 
 class UnitOfWork:
@@ -128,7 +138,10 @@ class UnitOfWork:
         def committed(done: _Done[M]) -> None:
             if context is not None:
                 context.answer = done.stored
-            if done.published and self._wake is not None:
+            if done.transaction is None or not done.transaction.published:
+                return
+            done.transaction.committed()
+            if self._wake is not None:
                 self._wake()
 
         return (await self._database.write(unit, committed=committed)).answer
@@ -147,11 +160,11 @@ class UnitOfWork:
             if stored is not None:
                 # Only the method's own response is ever stored under its name.
                 replayed = cast("M", method_of(context.method).response_type.FromString(stored))
-                return _Done(replayed, stored, published=False)
+                return _Done(replayed, stored, None)
         transaction = Transaction(connection, self._outbox, self._clock.now(), call)
         answer = work(transaction)
         stored = None
         if context is not None:
             stored = answer.SerializeToString()
             self.answers.keep(connection, context, stored, transaction.now)
-        return _Done(answer, stored, published=transaction.published > 0)
+        return _Done(answer, stored, transaction)

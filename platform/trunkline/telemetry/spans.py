@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import grpc
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import (
     NonRecordingSpan,
     Span,
@@ -34,16 +34,20 @@ def rpc_attributes(name: str) -> Attributes:
 
 def remote(traceparent: str, tracestate: object = None) -> Context:
     """A context under the span that a well-formed `traceparent` names."""
+    return set_span_in_context(NonRecordingSpan(context_of(traceparent, tracestate)), Context())
+
+
+def context_of(traceparent: str, tracestate: object = None) -> SpanContext:
+    """The span that a well-formed `traceparent` names."""
     _, trace_id, span_id, flags = traceparent.split("-")
     state = tracestate if isinstance(tracestate, str) and _may_go_on(tracestate) else ""
-    context = SpanContext(
+    return SpanContext(
         int(trace_id, 16),
         int(span_id, 16),
         is_remote=True,
         trace_flags=TraceFlags(int(flags, 16)),
         trace_state=TraceState.from_header([state]) if state else None,
     )
-    return set_span_in_context(NonRecordingSpan(context), Context())
 
 
 def _may_go_on(tracestate: str) -> bool:
@@ -69,13 +73,35 @@ def set_code(span: Span, code: str) -> None:
     span.set_attribute("rpc.response.status_code", code)
 
 
-def end(span: Span, failure: str, reason: str) -> None:
-    """Ends a span. failure: what it failed with, or empty. reason: the platform's reason, or empty."""
+def end(span: Span, failure: str, reason: str, *, at_ns: int | None = None) -> None:
+    """Ends a span.
+
+    Args:
+        span: what ends.
+        failure: what it failed with, or empty.
+        reason: the platform's reason, or empty.
+        at_ns: when it ended, where that is not now.
+    """
     if reason:
         span.set_attribute("trunk.reason", reason)
     if failure:
         span.set_status(Status(StatusCode.ERROR, failure))
-    span.end()
+    span.end(at_ns)
+
+
+class Current:
+    """Makes a span the current one."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._before = get_current()
+        # Not undone by its token: a stream may be ended from another task, and a token is of use in its own only.
+        attach(set_span_in_context(span))
+
+    def leave(self) -> None:
+        """Makes what was before the current one, unless something else has become it."""
+        if get_current_span() is self._span:
+            attach(self._before)
 
 
 def current_trace_id() -> str:

@@ -7,16 +7,17 @@ for everything that follows from it, in all services and consumers: it travels i
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Tracer, get_tracer
+from opentelemetry.trace import Link, Span, SpanKind, Tracer, get_tracer
 
 from trunkline.telemetry import trace_context
 from trunkline.telemetry.client_traces import ClientTracer
-from trunkline.telemetry.server_traces import ConsumerTracer, ServerTracer
+from trunkline.telemetry.event_traces import ConsumerTracer, ProducerTracer
+from trunkline.telemetry.server_traces import ServerTracer
 from trunkline.telemetry.spans import Attributes
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ class Traces:
         """Traces the calls of a served method. To be made once and kept."""
         return ServerTracer(self, method)
 
+    def producer(self, topic: str) -> ProducerTracer:
+        """Traces the publication of a topic's events. To be made once and kept."""
+        return ProducerTracer(self, topic)
+
     def consumer(self, topic: str) -> ConsumerTracer:
         """Traces the effects of a topic's events. To be made once and kept."""
         return ConsumerTracer(self, topic)
@@ -89,14 +94,21 @@ class Traces:
         return None if self.dice() < self.ratio else trace_context.unsampled(request_id)
 
     def start(
-        self, name: str, kind: SpanKind, attributes: Attributes, parent: Context, *, root: str | None = None
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Attributes,
+        parent: Context,
+        *,
+        root: str | None = None,
+        links: Sequence[Link] = (),
     ) -> Span:
-        """Starts a span. root: the request id, where it begins a trace."""
+        """Starts a span. root: the request id, where it begins a trace. links: what else it has to do with."""
         # A program may have its own OpenTelemetry: then what its spans cause is traced there.
         tracer = self._pipeline.tracer if self._pipeline is not None else get_tracer("trunkline")
         deciding = root_request_id.set(root)
         try:
-            return tracer.start_span(name, parent, kind, attributes)
+            return tracer.start_span(name, parent, kind, attributes, links)
         finally:
             root_request_id.reset(deciding)
 

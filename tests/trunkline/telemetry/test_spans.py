@@ -142,32 +142,6 @@ def test_tracestate_is_handed_on_with_sampled_attempts(traces):
         inbound.ended("OK")
 
 
-def test_an_effect_stands_under_the_call_that_caused_its_event(traces):
-    """The envelope's header is its parent, and calls and events that follow from it stand under it."""
-    header, effect = traces.consumer("tranlog").begin(SAMPLED, "e-1")
-    _, call = traces.client("stock", METHOD).begin(header, REQUEST)
-    call.ended("OK")
-    effect.ended(tenant_id="t1")
-    _, failed = traces.consumer("tranlog").begin(SAMPLED, "e-2")
-    failed.ended("APPLY_FAILED")
-    first, client, second = traces.spans()
-    assert (ids(first)[0], ids(first)[2]) == (REQUEST, SPAN)
-    assert ids(client)[2] == ids(first)[1] == header.split("-")[2]
-    assert (first.name, first.kind) == ("process tranlog", SpanKind.CONSUMER)
-    assert told(first) == {
-        "messaging.system": "trunkline", "messaging.operation.type": "process", "messaging.message.id": "e-1",
-        "messaging.destination.name": "tranlog", "trunk.tenant": "t1",
-    }  # fmt: skip
-    assert (second.status.status_code, told(second)["trunk.reason"]) == (StatusCode.ERROR, "APPLY_FAILED")
-    assert ids(second)[2] == SPAN
-
-
-def test_an_event_without_a_trace_begins_none(traces):
-    """What was not traced when it was published is not traced when it is applied."""
-    traces.toss = 0.0
-    assert traces.consumer("tranlog").begin("", "e-1") == ("", None)
-
-
 def test_the_call_is_current_until_it_ends(traces):
     """While it is served its trace is what logs name; afterwards what was before."""
     assert current_trace_id() == ""
