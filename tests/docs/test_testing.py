@@ -58,6 +58,6 @@ def test_each_states_a_fact(test: Any):
 
 def test_nothing_is_left_out():
     """Every program is one of these tests, and every fixture that is told of is used in one, or by another fixture."""
-    assert len({test.__name__ for test in TESTS}) == len(PROGRAMS) == 9
+    assert len({test.__name__ for test in TESTS}) == len(PROGRAMS) == 10
     asked = {name for test in TESTS for name in inspect.signature(test).parameters}
-    assert asked - {"case"} == {"service", "local_system", "faults", "tokens", "clock", "no_leaks"}
+    assert asked - {"case", "tmp_path"} == {"service", "local_system", "faults", "tokens", "clock", "no_leaks"}

@@ -152,22 +152,25 @@ class Connection:
         return self.server
 
     async def _exchange(self, server: socket.socket) -> None:
-        pumps = _Pump(self, "request", self.client, server), _Pump(self, "response", server, self.client)
         async with asyncio.TaskGroup() as group:
-            for pump in pumps:
+            for pump in self.pumps(server):
                 group.create_task(pump.read())
                 group.create_task(pump.write())
 
+    def pumps(self, server: socket.socket) -> tuple[Pump, Pump]:
+        """What carries requests, and what carries responses."""
+        return Pump(self, "request", self.client, server), Pump(self, "response", server, self.client)
 
-class _Chunk(NamedTuple):
-    """Bytes under way; none are the end of the stream."""
 
-    data: bytes
+class Chunk(NamedTuple):
+    """Bytes under way; none are the end of the stream, and None cuts the connection."""
+
+    data: bytes | None
     due: float
     changed: asyncio.Event
 
 
-class _Pump:
+class Pump:
     """One direction of a connection: what was read stands in a line until it is due, and is sent in order."""
 
     def __init__(
@@ -178,7 +181,7 @@ class _Pump:
         self._direction = direction
         self._source = source
         self._sink = sink
-        self._line: asyncio.Queue[_Chunk] = asyncio.Queue()
+        self._line: asyncio.Queue[Chunk] = asyncio.Queue()
         self._line_bytes = 0
         self._room = asyncio.Event()
         self._counted_in = self._switch.changed
@@ -186,28 +189,42 @@ class _Pump:
 
     async def read(self) -> None:
         """Puts what comes into the line, its end included."""
-        while True:
-            data = await asyncio.get_running_loop().sock_recv(self._source, CHUNK_BYTES)
-            mode = self._switch.mode
-            due = self._switch.clock.monotonic() + mode.delay_s(self._direction, self._switch.uniform)
-            self._line.put_nowait(_Chunk(data, due, self._switch.changed))
-            if not data:
-                return
-            self._line_bytes += len(data)
-            while self._line_bytes > mode.line_bytes:
-                self._room.clear()
-                await self._room.wait()
+        while data := await asyncio.get_running_loop().sock_recv(self._source, CHUNK_BYTES):
+            await self.take(data)
+            await self.room()
+        self.put(b"")
+
+    async def take(self, data: bytes) -> None:
+        """Decides what comes of bytes that were read: here they all go into the line."""
+        self.put(data)
+
+    def put(self, data: bytes | None) -> None:
+        """Puts bytes into the line; none end the stream, None cuts the connection when everything before it is sent."""
+        due = self._switch.clock.monotonic() + self._switch.mode.delay_s(self._direction, self._switch.uniform)
+        self._line.put_nowait(Chunk(data, due, self._switch.changed))
+        self._line_bytes += len(data or b"")
+
+    async def room(self) -> None:
+        """Returns when the mode lets more be read."""
+        line_bytes = self._switch.mode.line_bytes
+        while self._line_bytes > line_bytes:
+            self._room.clear()
+            await self._room.wait()
 
     async def write(self) -> None:
         """Sends what stands in the line, its end included."""
         while True:
             chunk = await self._line.get()
             await self._switch.wait(chunk.due, chunk.changed)
-            if not chunk.data:
+            if chunk.data is None:
+                self._connection.cut()
+                self._go_on()
+            elif not chunk.data:
                 return await self._send_end()
-            await self._send(chunk.data)
-            self._line_bytes -= len(chunk.data)
-            self._room.set()
+            else:
+                await self._send(chunk.data)
+                self._line_bytes -= len(chunk.data)
+                self._room.set()
 
     async def _send(self, data: bytes) -> None:
         while data:

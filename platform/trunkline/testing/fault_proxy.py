@@ -123,7 +123,7 @@ class FaultProxy:
         client.setblocking(False)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counts.connections += 1
-        connection = Connection(self._switch, client)
+        connection = self._connection(client)
         if self.mode.resets:
             connection.cut()
             connection.close()
@@ -131,6 +131,9 @@ class FaultProxy:
         self._open[connection] = task = asyncio.create_task(connection.run(*self._server))
         # Here and not at the end of run(), which a task that is cancelled at once never begins.
         task.add_done_callback(lambda _: self._close(connection))
+
+    def _connection(self, client: socket.socket) -> Connection:
+        return Connection(self._switch, client)
 
     def _close(self, connection: Connection) -> None:
         connection.close()
