@@ -29,6 +29,7 @@ from trunkline.service import Background, Service
 from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.storage import Database, DatabaseRefused, PlatformTables, UnitOfWork
+from trunkline.storage.leases import Leases
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
@@ -47,6 +48,8 @@ class Storage:
     """For everything that changes."""
     tables: PlatformTables
     """The platform's tables in it."""
+    leases: Leases
+    """This process among those that work on the database."""
     relay: Relay | None
     """Carries its events away; None for a service that publishes none."""
 
@@ -134,7 +137,8 @@ class Node(Generic[S]):
         lock_wait_s = max(LOCK_WAIT_S, drain_s + LOCK_SPARE_S)
         database = Database(self.database_file, metadata, versions=versions, lock_wait_s=lock_wait_s)
         await database.open()
-        relay = self._relay(database, tables) if publishes else None
+        leases = Leases(database, tables, clock=self.clock)
+        relay = self._relay(database, tables, leases) if publishes else None
         unit = UnitOfWork(
             database,
             tables,
@@ -143,11 +147,18 @@ class Node(Generic[S]):
             clock=self.clock,
             wake=relay.wake if relay else None,
         )
-        return Storage(database, unit, tables, relay)
+        return Storage(database, unit, tables, leases, relay)
 
-    def _relay(self, database: Database, tables: PlatformTables) -> Relay:
-        topics = declared_topics().values()
-        relay = Relay(database, tables, self.platform.redis_url, source=self.name, topics=topics, clock=self.clock)
+    def _relay(self, database: Database, tables: PlatformTables, leases: Leases) -> Relay:
+        relay = Relay(
+            database,
+            tables,
+            self.platform.redis_url,
+            source=self.name,
+            topics=declared_topics().values(),
+            leases=leases,
+            clock=self.clock,
+        )
         self._redis_checks.append(relay.check)
         return relay
 
@@ -159,6 +170,7 @@ class Node(Generic[S]):
             self.platform.redis_url,
             group=self.name,
             handlers=handlers,
+            leases=storage.leases,
             clock=self.clock,
             wake=storage.relay.wake if storage.relay else None,
         )
@@ -190,12 +202,18 @@ class Node(Generic[S]):
             dependencies=checks,
             background=[
                 storage.unit.answers.expire_until,
+                *([storage.leases.run] if self._redis_checks else []),
                 *([relay.run] if relay else []),
                 *listening,
                 *self._background,
                 *background,
             ],
-            close=[database.close, *self._close, *(channel.close for channel in self.peers.values())],
+            close=[
+                storage.leases.end,
+                database.close,
+                *self._close,
+                *(channel.close for channel in self.peers.values()),
+            ],
         )
 
     def _invalidation(self) -> list[Background]:

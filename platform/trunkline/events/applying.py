@@ -14,6 +14,7 @@ from trunkline.events.aside import Aside, Failure
 from trunkline.events.event import Arrival, ConsumerTransaction
 from trunkline.events.inbox import ATTEMPTS, Verdict, decide
 from trunkline.events.ledger import Key, Ledger
+from trunkline.faultpoints import faultpoint
 from trunkline.storage import Outbox, PlatformTables
 from trunkline.telemetry.traces import TRACES
 
@@ -50,15 +51,21 @@ class Outcome:
 class Applying:
     """Decides by number and does what was decided, for one group."""
 
-    def __init__(self, tables: PlatformTables, group: str) -> None:
-        self.aside = Aside(tables, group)
+    def __init__(self, tables: PlatformTables, group: str, version: str = "") -> None:
+        self.aside = Aside(tables, group, version)
         """Parked events and dead letters."""
         self.ledger = Ledger(tables, group)
         """Positions, inbox and holes."""
         self._outbox = Outbox(tables, group)
 
     def apply(
-        self, connection: sa.Connection, arrivals: Collection[Arrival], now: datetime, *, parked_keys: Collection[Key]
+        self,
+        connection: sa.Connection,
+        arrivals: Collection[Arrival],
+        now: datetime,
+        *,
+        parked_keys: Collection[Key],
+        tried: bool = False,
     ) -> Outcome:
         """Applies events in their order. One that fails undoes all.
 
@@ -67,6 +74,7 @@ class Applying:
             arrivals: The events.
             now: The instant of the transaction.
             parked_keys: At least the keys that have parked events.
+            tried: A process that has ended may have tried them: they are parked, to be tried alone and counted.
         """
         outcome = Outcome()
         before = self._positions(connection, arrivals)
@@ -75,7 +83,7 @@ class Applying:
             if arrival.envelope is None:
                 self._bury(connection, arrival, outcome, now)
             elif not self._is_parked(connection, arrival, outcome, parked_keys):
-                self._apply_one(connection, arrival, last, outcome, now)
+                self._apply_one(connection, arrival, last, outcome, now, tried=tried)
         self.ledger.add_inbox(connection, outcome.applied, now)
         self._move(connection, before, last, outcome, now)
         return outcome
@@ -91,6 +99,10 @@ class Applying:
             self.aside.park(connection, arrival, now)
         self.aside.postpone(connection, arrival, failure, retry_time)
         return Outcome(parked=[arrival])
+
+    def give_up(self, connection: sa.Connection, arrival: Arrival, error: str, now: datetime) -> Outcome:
+        """Makes an event a dead letter that was tried as often as is tried, each time by a process that ended."""
+        return self._give_up(connection, arrival, Failure(error, arrival.attempts, now))
 
     def pass_over(self, connection: sa.Connection, key: Key, missing: range, now: datetime) -> Outcome:
         """Records numbers that did not come as holes, and lets the key go on. Does nothing if they came."""
@@ -118,12 +130,19 @@ class Applying:
         return outcome
 
     def _apply_one(
-        self, connection: sa.Connection, arrival: Arrival, last: dict[Key, int], outcome: Outcome, now: datetime
+        self,
+        connection: sa.Connection,
+        arrival: Arrival,
+        last: dict[Key, int],
+        outcome: Outcome,
+        now: datetime,
+        *,
+        tried: bool,
     ) -> None:
         verdict = self._verdict(connection, arrival, last)
-        if verdict is Verdict.PARK:
+        if verdict is Verdict.PARK or (tried and verdict is not Verdict.DUPLICATE and not arrival.refusal):
             if arrival.entry is not None:
-                self.aside.park(connection, arrival, now)
+                self.aside.park(connection, arrival, now, attempts=int(tried))
                 outcome.parked.append(arrival)
             return
         if arrival.entry is None:
@@ -155,7 +174,9 @@ class Applying:
                 envelope.tenant_id, method=method, request_id=envelope.request_id, trace=traceparent
             ) as call:
                 transaction = ConsumerTransaction(connection, self._outbox, now, call)
+                faultpoint("consumer.before_effect")
                 arrival.handler(transaction, arrival.event)
+                faultpoint("consumer.after_effect")
         except BaseException:
             if trace is not None:
                 trace.ended("failed", tenant_id=envelope.tenant_id)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.events.event import APPLY_FAILED, Arrival
+from trunkline.events.event import APPLY_FAILED, UNDECODABLE, UNKNOWN_TYPE, Arrival
 from trunkline.events.inbox import Waiting
 from trunkline.events.ledger import Key
 from trunkline.storage import PlatformTables
@@ -39,18 +40,19 @@ class Failure:
 class Aside:
     """Parked events and dead letters of one group."""
 
-    def __init__(self, tables: PlatformTables, group: str) -> None:
+    def __init__(self, tables: PlatformTables, group: str, version: str = "") -> None:
         self._group = group
+        self._version = version
         self._parked = tables.parked_event
         self._dead = tables.dead_letter
 
-    def keys(self, connection: sa.Connection) -> set[Key]:
-        """Keys with parked events."""
+    def keys(self, connection: sa.Connection) -> dict[Key, Hashable]:
+        """Keys with parked events, each with something that changes when one is parked or taken."""
         columns = self._parked.c
-        rows = connection.execute(
-            sa.select(columns.topic, columns.key).where(columns.consumer_group == self._group).distinct()
-        )
-        return {(row.topic, row.key) for row in rows}
+        mark = sa.func.min(columns.number), sa.func.count(), sa.func.max(columns.park_time)
+        query = sa.select(columns.topic, columns.key, *mark).where(columns.consumer_group == self._group)
+        rows = connection.execute(query.group_by(columns.topic, columns.key))
+        return {(row[0], row[1]): tuple(row[2:]) for row in rows}
 
     def first(self, connection: sa.Connection, key: Key, limit: int) -> list[Parked]:
         """The parked events of a key with the lowest numbers, in their order."""
@@ -67,8 +69,8 @@ class Aside:
         """Whether an event is parked already."""
         return connection.execute(sa.select(self._parked.c.number).where(*self._one(arrival))).first() is not None
 
-    def park(self, connection: sa.Connection, arrival: Arrival, now: datetime) -> None:
-        """Parks an event that is not parked."""
+    def park(self, connection: sa.Connection, arrival: Arrival, now: datetime, *, attempts: int = 0) -> None:
+        """Parks an event that is not parked; attempts: times it may have been tried."""
         assert arrival.envelope is not None
         connection.execute(
             sa.insert(self._parked).values(
@@ -80,7 +82,7 @@ class Aside:
                 event_id=arrival.envelope.id,
                 envelope=arrival.data,
                 park_time=now,
-                attempts=0,
+                attempts=attempts,
             )
         )
 
@@ -97,6 +99,28 @@ class Aside:
                 retry_time=until,
             )
         )
+
+    def count(self, connection: sa.Connection, key: Key, numbers: Sequence[int]) -> None:
+        """Counts an attempt of parked events, which is about to begin."""
+        table = self._parked
+        statement = sa.update(table).where(*self._of(key), table.c.number.in_(numbers))
+        connection.execute(statement.values(attempts=table.c.attempts + 1))
+
+    def unreadable(self, connection: sa.Connection, limit: int) -> list[tuple[str, bytes]]:
+        """Topic and bytes of open dead letters that this consumer could not read, oldest first."""
+        columns = self._dead.c
+        rows = connection.execute(
+            sa.select(columns.topic, columns.envelope)
+            .where(
+                columns.consumer_group == self._group,
+                columns.closed_time.is_(None),
+                columns.reason.in_((UNKNOWN_TYPE, UNDECODABLE)),
+                columns.key.is_not(None),
+            )
+            .order_by(columns.id)
+            .limit(limit)
+        )
+        return [(row.topic, row.envelope) for row in rows]
 
     def take(self, connection: sa.Connection, arrival: Arrival) -> None:
         """Removes a parked event: something has become of it."""
@@ -118,6 +142,7 @@ class Aside:
             "attempts": failure.attempts + (found.attempts if found is not None else 0),
             "last_time": failure.now,
             "closed_time": None,
+            "consumer_version": self._version or None,
         }
         if found is not None:
             connection.execute(sa.update(table).where(table.c.id == found.id).values(values))
@@ -130,6 +155,7 @@ class Aside:
             envelope = arrival.envelope
             values |= {"key": envelope.key, "number": envelope.number}
             values |= {"tenant_id": envelope.tenant_id, "event_id": envelope.id}
+            values |= {"traceparent": envelope.traceparent or None}
         connection.execute(sa.insert(table).values(values))
 
     def close_letter(self, connection: sa.Connection, arrival: Arrival, now: datetime) -> None:

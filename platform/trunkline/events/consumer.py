@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
+import sqlalchemy as sa
+import structlog
+
+from trunkline import __version__
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
 from trunkline.events.applying import Applying
 from trunkline.events.event import Decoder, Handlers
+from trunkline.events.gaps import EventLog, GapFiller
+from trunkline.events.ledger import Key
 from trunkline.events.outage import Outage, storage_away
-from trunkline.events.pause import pause
+from trunkline.events.ownership import Ownership
+from trunkline.events.pause import end, pause
 from trunkline.events.redis import NEW, Link, RedisUnavailable
 from trunkline.events.settling import BATCH, ConsumerCounts, Settling
 from trunkline.events.shard import Entry, Shard
 from trunkline.events.topics import DEFAULT_SHARDS, TopicError, topic_of
+from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables
+from trunkline.storage.leases import LeaseLost, Leases
 
 READ = 64
 """Entries read of each stream at once."""
 BLOCK_S = 1.0
 """Seconds a read waits for entries, and so the longest time until stop is noticed."""
 LOOK_S = 5.0
-"""Seconds between two looks at how many shards topics have, while events flow."""
+"""Seconds between two looks at how many shards topics have, and at what was left over, while events flow."""
+_log = structlog.get_logger("trunkline.events")
 
 
 class Consumer:
-    """The group of one service. One runs on a database; its lock sees to that."""
+    """The group of one service, in one of its processes. Each shard has one of them at a time for an owner."""
 
     def __init__(
         self,
@@ -38,6 +48,9 @@ class Consumer:
         *,
         group: str,
         handlers: Handlers,
+        leases: Leases,
+        log: EventLog | None = None,
+        version: str = __version__,
         clock: Clock = SYSTEM_CLOCK,
         wake: Callable[[], None] | None = None,
         block_s: float = BLOCK_S,
@@ -50,6 +63,9 @@ class Consumer:
             redis_url: Where the streams are.
             group: The service: its consumer group, and the publisher of what its handlers publish.
             handlers: Message type → handler; the types say which topics are read.
+            leases: This process's on the database: which shards are its own.
+            log: Asked for events that are missing; without one they are waited for only.
+            version: Release of the service, for dead letters.
             clock: Stamps rows, and measures patience with missing events.
             wake: Called after a commit in which a handler published: the relay's `wake`.
             block_s: Seconds a read waits for entries.
@@ -59,23 +75,65 @@ class Consumer:
         """
         self._topics = sorted({_topic(group, message.DESCRIPTOR.full_name, message) for message in handlers})
         self._group = group
+        self._database = database
         self._reading = Link(redis_url, name=f"{group}-reader", block_s=block_s)
         self._control = Link(redis_url, name=f"{group}-consumer")
         self._decoder = Decoder(handlers)
-        self._settling = Settling(database, Applying(tables, group), self._decoder, clock, wake)
+        self._leases = leases
+        self._shards = dict.fromkeys(self._topics, DEFAULT_SHARDS)
+        self._ownership = Ownership(leases, group, self._shards)
+        self._applying = Applying(tables, group, version)
+        self._gaps = GapFiller(log, self.park) if log is not None else None
+        self._settling = Settling(
+            database,
+            self._applying,
+            self._decoder,
+            self._ownership,
+            clock,
+            wake=wake,
+            missing=self._gaps.ask if self._gaps is not None else lambda _key, _numbers: None,
+        )
         self._outage = Outage(f"{group} consumer")
         self._clock = clock
-        self._shards = dict.fromkeys(self._topics, DEFAULT_SHARDS)
         self._looked = 0.0
+        self._woken = asyncio.Event()
+        self._woken.set()
+        leases.watch(self.wake)
 
     @property
     def counts(self) -> ConsumerCounts:
         """For metrics."""
         return self._settling.counts
 
+    @property
+    def owned(self) -> frozenset[Shard]:
+        """Shards that are this process's."""
+        return self._ownership.owned
+
     def next_due(self) -> datetime | None:
         """When a parked event is tried, or a missing one given up; None if nothing is parked."""
         return self._settling.next_due()
+
+    def wake(self) -> None:
+        """Has it look for what was parked by others, and for shards; on the event loop."""
+        self._woken.set()
+
+    async def park(self, key: Key, events: Sequence[bytes]) -> None:
+        """Keeps events of a key for the process that owns it, to be applied when it is their turn, and once.
+
+        Raises:
+            ServiceError: the database is away.
+        """
+        now, aside = self._clock.now(), self._applying.aside
+        arrivals = [self._decoder.decode(key[0], data) for data in events]
+
+        def work(connection: sa.Connection) -> None:
+            for one in arrivals:
+                if one.envelope is not None and not aside.is_parked(connection, one):
+                    aside.park(connection, one, now)
+
+        await self._database.write(work)
+        self.wake()
 
     async def check(self) -> None:
         """For health.
@@ -87,80 +145,130 @@ class Consumer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consumes until stop is set; the batch it is at is finished. To be stopped, not cancelled."""
+        filling = [asyncio.create_task(self._gaps.run())] if self._gaps is not None else []
         try:
             while not stop.is_set():
                 try:
                     await self._work(stop)
+                except LeaseLost:
+                    _log.warning("shards are another process's now", group=self._group)
+                    self._ownership.forget()
+                    self._woken.set()
                 except (RedisUnavailable, ServiceError) as error:
                     if isinstance(error, ServiceError) and not storage_away(error):
                         raise
                     # Whatever is wrong, the event is not to blame: it is read again.
                     await pause(self._outage.failed(error), stop)
         finally:
-            await self._reading.close()
-            await self._control.close()
+            await end(filling)
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            await self._ownership.give_up()
+        except ServiceError as error:
+            _log.warning("shards were not given up: others have to wait", error=str(error))
+        await self._reading.close()
+        await self._control.close()
 
     async def _work(self, stop: asyncio.Event) -> None:
         await self._control.connect()
         await self._reading.connect()
         await self._look()
-        shards = self._all_shards()
-        await self._control.create_groups(self._group, shards)
-        await self._settling.begin()
-        await self._finish_own(shards, stop)
+        # These were this process's before: what it was given it has not finished, but nobody has died over it.
+        await self._begin(self._ownership.owned, stop, tried=False)
+        self._woken.set()
         while not stop.is_set():
-            entries = await self._read_new(shards)
+            if self._woken.is_set():
+                self._woken.clear()
+                await self._own(stop)
+            if not self._ownership.owned:
+                await pause(BLOCK_S, stop, self._woken)
+                continue
+            entries = await self._read_new()
             await self._handle(entries, stop)
             await self._settling.settle_parked()
             self._outage.over()
-            if (not entries or self._clock.monotonic() >= self._looked + LOOK_S) and await self._look():
+            if (not entries or self._clock.monotonic() >= self._looked + LOOK_S) and await self._look(stop):
                 return
 
-    async def _look(self) -> bool:
-        """Asks how many shards the topics have; says whether that is news."""
+    async def _own(self, stop: asyncio.Event) -> None:
+        """Takes its share of the shards, and what others have parked for it."""
+        before = self._ownership.owned
+        taken = await self._ownership.update()
+        if taken:
+            # Whoever had them may have died over what it was given.
+            await self._begin(taken, stop, tried=True)
+        elif before != self._ownership.owned:
+            await self._settling.begin()
+        else:
+            await self._settling.look()
+
+    async def _begin(self, shards: Iterable[Shard], stop: asyncio.Event, *, tried: bool) -> None:
+        shards = sorted(shards)
+        if not shards:
+            return
+        await self._control.create_groups(self._group, shards)
+        for shard in shards:
+            claimed = await self._control.claim_from_others(self._group, shard)
+            if claimed:
+                _log.warning("took over what other consumers held", stream=shard.stream, entries=claimed)
+        await self._settling.begin()
+        await self._finish_own(shards, stop, tried=tried)
+        await self._settling.settle_parked()
+
+    async def _look(self, stop: asyncio.Event | None = None) -> bool:
+        """Asks how many shards the topics have; says whether that is news. With stop: finishes what was left over."""
         self._looked = self._clock.monotonic()
         found = {**self._shards, **await self._control.shards(self._topics)}
         changed, self._shards = found != self._shards, found
+        if changed:
+            self._ownership.resize(found)
+        elif stop is not None:
+            # A predecessor's read that was on its way when its lease ended, or entries that could not be acknowledged.
+            await self._finish_own(self._ownership.owned, stop, tried=False)
+            await self._settling.look()
         return changed
 
-    def _all_shards(self) -> list[Shard]:
-        return [Shard(topic, number) for topic, count in self._shards.items() for number in range(count)]
-
-    async def _finish_own(self, shards: Sequence[Shard], stop: asyncio.Event) -> None:
-        """Settles what was given to this consumer before and not acknowledged, stream by stream in order."""
-        after = dict.fromkeys(shards, "0")
+    async def _finish_own(self, shards: Iterable[Shard], stop: asyncio.Event, *, tried: bool) -> None:
+        """Settles what was given to this group before and not acknowledged, stream by stream in order."""
+        after = dict.fromkeys(sorted(shards), "0")
         while after and not stop.is_set():
             entries = await self._control.read(self._group, self._group, after, count=READ)
-            await self._handle(entries, stop)
+            await self._handle(entries, stop, tried=tried)
             after = {entry.shard: str(entry.id) for entry in entries}
 
-    async def _read_new(self, shards: Sequence[Shard]) -> list[Entry]:
+    async def _read_new(self) -> list[Entry]:
         block_s = self._reading.block_s
         due = self.next_due()
         if due is not None:
             block_s = min(block_s, max(0.0, (due - self._clock.now()).total_seconds()))
-        after = dict.fromkeys(shards, NEW)
-        return await self._reading.read(self._group, self._group, after, count=READ, block_s=block_s)
+        after = dict.fromkeys(sorted(self._ownership.owned), NEW)
+        entries = await self._reading.read(self._group, self._group, after, count=READ, block_s=block_s)
+        faultpoint("consumer.after_read")
+        return entries
 
-    async def _handle(self, entries: Sequence[Entry], stop: asyncio.Event) -> None:
+    async def _handle(self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False) -> None:
         for start in range(0, len(entries), BATCH):
             if start and stop.is_set():
                 return
-            await self._handle_batch(entries[start : start + BATCH])
+            await self._handle_batch(entries[start : start + BATCH], tried=tried)
 
-    async def _handle_batch(self, entries: Sequence[Entry]) -> None:
+    async def _handle_batch(self, entries: Sequence[Entry], *, tried: bool) -> None:
         arrivals = [
             self._decoder.decode(entry.shard.topic, entry.data, entry=entry)
             for entry in entries
             if entry.data is not None
         ]
         if arrivals:
-            await self._settling.settle(arrivals)
+            await self._settling.settle(arrivals, tried=tried)
+        faultpoint("consumer.after_commit")
         # Every entry before these is settled too: streams are read in order, and own ones first.
         done = {
             shard: [entry.id for entry in group] for shard, group in groupby(entries, key=lambda entry: entry.shard)
         }
         await self._control.acknowledge(self._group, done)
+        faultpoint("consumer.after_ack")
 
 
 def _topic(group: str, name: str, message: type) -> str:

@@ -69,6 +69,8 @@ class Plan:
     """To be applied now, in this order, together. One that has failed before comes alone."""
     missing: range = range(0)
     """To be recorded as holes now."""
+    waits_for: range = range(0)
+    """What has not come, and is waited for."""
     due: datetime | None = None
     """When to look again if nothing else happens; None with something to do now, or nothing left to wait for."""
 
@@ -97,14 +99,15 @@ def plan(waiting: Sequence[Waiting], *, last: int, now: datetime, patient_since:
         expected = max(expected, one.number + 1)
     if run:
         return Plan(numbers=tuple(run))
-    ahead = [one for one in waiting if one.number > last]
+    ahead, waits_for = [one for one in waiting if one.number > last], range(0)
     if ahead and ahead[0].number > last + 1:
+        waits_for = range(last + 1, ahead[0].number)
         parked = min((one.park_time for one in ahead if one.park_time <= now), default=patient_since)
         given_up = max(parked, patient_since) + GAP_PATIENCE
         if given_up <= now:
-            return Plan(missing=range(last + 1, ahead[0].number))
+            return Plan(missing=waits_for)
         dues.append(given_up)
-    return Plan(due=min(dues, default=None))
+    return Plan(waits_for=waits_for, due=min(dues, default=None))
 
 
 def retry_time(attempts: int, now: datetime, uniform: Callable[[float, float], float]) -> datetime:

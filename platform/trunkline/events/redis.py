@@ -28,6 +28,8 @@ CONNECT_S = 2.0
 """Seconds a connection may take."""
 LONGEST_BLOCK_S = 2.0
 """Longest time a read may wait for entries; the client waits ANSWER_S longer, so it is never broken off."""
+CLAIM = 256
+"""Entries taken over from another consumer at once."""
 NEW = ">"
 """Read what nobody in the group has been given yet."""
 
@@ -187,6 +189,42 @@ class Link:
             for stream, entries in answer or ()
             for entry_id, fields in entries
         ]
+
+    async def claim_from_others(self, group: str, shard: Shard) -> int:
+        """Takes over what other consumers of a group hold of a stream, and removes those that hold nothing more.
+
+        Everybody of the group reads as one consumer, named like it: others are of earlier releases, or somebody's
+        hand. Gives the number of entries.
+
+        Raises:
+            RedisUnavailable: perhaps some were taken over.
+        """
+        with _mapped():
+            consumers = await self._client.execute_command("XINFO CONSUMERS", shard.stream, group)
+        claimed = 0
+        for name in [one["name"] for one in consumers if one["name"] != group.encode()]:
+            claimed += await self._claim(group, shard, name)
+            with _mapped():
+                await self._client.execute_command("XGROUP DELCONSUMER", shard.stream, group, name)
+        return claimed
+
+    async def _claim(self, group: str, shard: Shard, name: bytes) -> int:
+        claimed, after = 0, "-"
+        while True:
+            with _mapped():
+                held = await self._client.execute_command(
+                    "XPENDING", shard.stream, group, after, "+", CLAIM, name, parse_detail=True
+                )
+            ids = [one["message_id"] for one in held]
+            if not ids:
+                return claimed
+            with _mapped():
+                # JUSTID: they are read by the one who owns the stream, and counted then.
+                await self._client.execute_command(
+                    "XCLAIM", shard.stream, group, group, 0, *ids, "JUSTID", parse_justid=True
+                )
+            claimed += len(ids)
+            after = f"({ids[-1].decode()}"
 
     async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[StreamId]]) -> None:
         """Acknowledges entries, and says that everything up to the last of each stream is confirmed.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
+import sqlalchemy as sa
 import structlog
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
@@ -17,12 +19,17 @@ from trunkline.events.redis import Link, RedisUnavailable
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import DEFAULT_SHARDS, Topic, TopicError, shard_of
+from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables
+from trunkline.storage.leases import LeaseLost, Leases
 
+LEASE = "relay"
+"""What one process of a service at a time has: it relays."""
 BATCH = 256
 """Events sent in one pipeline."""
 POLL_S = 1.0
 """Seconds between two looks for what no wake-up told of, and between two looks at what was confirmed."""
+T = TypeVar("T")
 _log = structlog.get_logger("trunkline.events")
 
 
@@ -39,7 +46,11 @@ class RelayCounts:
 
 
 class Relay:
-    """Sends what one service publishes. One runs on an outbox; the lock of its database sees to that."""
+    """Sends what one service publishes. Each process of the service has one, and one of them at a time works.
+
+    Which of them is a matter of a lease, and is checked whenever it writes into the outbox. One that slept through the
+    end of its lease may send what it had in hand once more: consumers know the numbers.
+    """
 
     def __init__(
         self,
@@ -49,6 +60,7 @@ class Relay:
         *,
         source: str,
         topics: Iterable[Topic],
+        leases: Leases,
         shards: int = DEFAULT_SHARDS,
         clock: Clock = SYSTEM_CLOCK,
         poll_s: float = POLL_S,
@@ -62,6 +74,7 @@ class Relay:
             source: The service.
             topics: What it publishes: `topic_of(message)` of each message, or `declared_topics().values()`, of which
                 those of other publishers are left out.
+            leases: This process's on the database.
             shards: Streams of a topic that has never been sent to.
             clock: Stamps what is decided.
             poll_s: Seconds between two looks for what no wake-up told of.
@@ -75,6 +88,8 @@ class Relay:
         if not self._topics:
             raise TopicError(f"{source} publishes no topic")
         self._database = database
+        self._leases = leases
+        leases.watch(self.wake)
         self._rows = OutboxRows(tables, self._topics)
         self._link = Link(redis_url, name=f"{source}-relay")
         self._outage = Outage(f"{source} relay")
@@ -99,21 +114,49 @@ class Relay:
         await self._outage.check()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Sends until stop is set, and then once more what is there."""
+        """Sends until stop is set, and then once more what is there; while it has the lease."""
         try:
             while not stop.is_set():
                 try:
-                    await self._work(stop)
+                    if self._leases.is_free(LEASE) and await self._leases.take(LEASE):
+                        await self._work(stop)
+                    else:
+                        self._outage.over()
+                        self._woken.clear()
+                        await pause(self._poll_s, stop, self._woken)
+                except LeaseLost:
+                    _log.warning("another process relays now")
                 except (RedisUnavailable, ServiceError) as error:
                     if isinstance(error, ServiceError) and not storage_away(error):
                         raise
                     await pause(self._outage.failed(error), stop)
         finally:
-            await self._link.close()
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            await self._leases.give_back([LEASE])
+        except ServiceError as error:
+            _log.warning("the lease was not given back: others have to wait", error=str(error))
+        await self._link.close()
+
+    async def _write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Changes the outbox, if this process has the lease still.
+
+        Raises:
+            LeaseLost: it has not.
+        """
+
+        def checked(connection: sa.Connection) -> T:
+            self._leases.require(connection, [LEASE])
+            return work(connection)
+
+        return await self._database.write(checked)
 
     async def _work(self, stop: asyncio.Event) -> None:
         await self._link.connect()
         await self._decide_shards()
+        self._positions.clear()
         # Before anything is sent: later ids would hide that entries in the middle are gone.
         await self._compare()
         while not stop.is_set():
@@ -128,9 +171,7 @@ class Relay:
     async def _decide_shards(self) -> None:
         if not self._shards:
             now = self._clock.now()
-            self._shards = await self._database.write(
-                lambda connection: self._rows.decide_shards(connection, self._wanted, now)
-            )
+            self._shards = await self._write(lambda connection: self._rows.decide_shards(connection, self._wanted, now))
             for topic, shards in self._shards.items():
                 if shards != self._wanted[topic]:
                     _log.warning("shards stay as first decided", topic=topic, shards=shards, asked=self._wanted[topic])
@@ -140,13 +181,16 @@ class Relay:
         rows = await self._database.read(lambda connection: self._rows.unsent(connection, BATCH))
         if not rows:
             return False
+        faultpoint("relay.before_xadd")
         shards = [self._shard(row) for row in rows]
         ids = await self._link.append([(shard, row.data) for shard, row in zip(shards, rows, strict=True)])
         sent = [
             Sent(row.id, shard.number, stream_id, confirmed=not self._topics[row.topic].groups)
             for row, shard, stream_id in zip(rows, shards, ids, strict=False)
         ]
-        await self._database.write(lambda connection: self._rows.mark_sent(connection, sent))
+        faultpoint("relay.after_xadd")
+        await self._write(lambda connection: self._rows.mark_sent(connection, sent))
+        faultpoint("relay.after_mark")
         self.counts.sent += len(sent)
         return len(rows) == BATCH or len(sent) < len(rows)
 
@@ -169,7 +213,7 @@ class Relay:
     async def _take_back(self, shard: Shard, state: ShardState) -> None:
         lost, changed = 0, CHUNK
         while changed == CHUNK:
-            changed = await self._database.write(lambda connection: self._rows.mark_unsent(connection, shard, state))
+            changed = await self._write(lambda connection: self._rows.mark_unsent(connection, shard, state))
             lost += changed
         self.counts.lost += lost
         self._woken.set()
@@ -182,10 +226,10 @@ class Relay:
         position = min(state.confirmed[group] for group in groups)
         if self._positions.get(shard) == position:
             return
+        faultpoint("relay.before_confirm")
         changed = CHUNK
         while changed == CHUNK:
-            changed = await self._database.write(
-                lambda connection: self._rows.mark_confirmed(connection, shard, position)
-            )
+            changed = await self._write(lambda connection: self._rows.mark_confirmed(connection, shard, position))
             self.counts.confirmed += changed
+        faultpoint("relay.after_confirm")
         self._positions[shard] = position

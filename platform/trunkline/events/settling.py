@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
+import sqlalchemy as sa
 import structlog
 
 from trunkline.clock import SET_S, Clock, ahead_s
 from trunkline.events.applying import Applying, Outcome
 from trunkline.events.event import Arrival, Decoder
 from trunkline.events.failure import describe
-from trunkline.events.inbox import Plan, plan, retry_time
+from trunkline.events.inbox import ATTEMPTS, Plan, plan, retry_time
 from trunkline.events.ledger import Key
 from trunkline.events.outage import storage_away
+from trunkline.events.ownership import Ownership
+from trunkline.events.shard import Shard
+from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database
+from trunkline.storage.leases import LeaseLost
 
 BATCH = 256
 """Events applied in one transaction, or holes recorded in one."""
+T = TypeVar("T")
+ENDED = "the process ended while it was applied"
+"""Error of a dead letter that nobody lived to tell of."""
 _log = structlog.get_logger("trunkline.events")
 
 
@@ -42,39 +51,85 @@ class ConsumerCounts:
 
 
 class Settling:
-    """Brings events to their effect, for one group."""
+    """Brings events to their effect, for one group and the shards that are this process's."""
 
     def __init__(
-        self, database: Database, applying: Applying, decoder: Decoder, clock: Clock, wake: Callable[[], None] | None
+        self,
+        database: Database,
+        applying: Applying,
+        decoder: Decoder,
+        ownership: Ownership,
+        clock: Clock,
+        *,
+        wake: Callable[[], None] | None = None,
+        missing: Callable[[Key, range], None] = lambda _key, _numbers: None,
     ) -> None:
+        """Puts the parts together.
+
+        Args:
+            database: Where effects are.
+            applying: Does what is decided, in a transaction.
+            decoder: Reads events.
+            ownership: Whose the shards are.
+            clock: Stamps rows, and measures patience.
+            wake: Called after a commit in which a handler published.
+            missing: Told which numbers a key waits for, whenever it is found waiting.
+        """
         self.counts = ConsumerCounts()
         """For metrics."""
         self._database = database
         self._applying = applying
         self._decoder = decoder
+        self._ownership = ownership
         self._clock = clock
         self._wake = wake
+        self._missing = missing
         self._parked: dict[Key, datetime | None] = {}
+        self._marks: dict[Key, Hashable] = {}
         self._patient_since = clock.now()
         self._ahead_s = ahead_s(clock)
 
     async def begin(self) -> None:
-        """Begins after a start or an outage: finds what is parked, and waits for the missing ones anew."""
-        self._patient_since = self._clock.now()
-        keys = await self._database.read(self._applying.aside.keys)
-        self._parked = dict.fromkeys(keys, self._patient_since)
+        """Begins after a start or an outage, or with other shards: finds what is parked, and is patient anew.
 
-    async def settle(self, arrivals: Sequence[Arrival]) -> None:
+        What an earlier release could not read is tried again where this one can.
+        """
+        self._patient_since = self._clock.now()
+        self._parked, self._marks = {}, {}
+        await self._resume_unreadable()
+        await self.look()
+
+    async def look(self) -> None:
+        """Finds what others have parked: events that were missing, and such that are to be tried again."""
+        marks = await self._database.read(self._applying.aside.keys)
+        owned = {key: mark for key, mark in marks.items() if self._ownership.owns_key(*key)}
+        now = self._clock.now()
+        for key, mark in owned.items():
+            if self._marks.get(key) != mark:
+                self._parked[key] = now
+        self._marks = owned
+
+    async def settle(self, arrivals: Sequence[Arrival], *, tried: bool = False) -> None:
         """Has something become of every event, in their order.
 
+        Args:
+            arrivals: The events.
+            tried: They were given to a process that has ended, which may have tried them.
+
         Raises:
+            LeaseLost: they are another process's now.
             ServiceError: the database is away; nothing is known to have become of them.
         """
         now = self._clock.now()
         try:
-            outcome = await self._database.write(
-                lambda connection: self._applying.apply(connection, arrivals, now, parked_keys=self._parked)
+            outcome = await self._write(
+                self._shards(arrivals),
+                lambda connection: self._applying.apply(
+                    connection, arrivals, now, parked_keys=self._parked, tried=tried
+                ),
             )
+        except LeaseLost:
+            raise
         except Exception as error:
             if storage_away(error):
                 raise
@@ -82,8 +137,8 @@ class Settling:
                 await self._set_aside(arrivals[0], describe(error))
                 return
             middle = len(arrivals) // 2
-            await self.settle(arrivals[:middle])
-            await self.settle(arrivals[middle:])
+            await self.settle(arrivals[:middle], tried=tried)
+            await self.settle(arrivals[middle:], tried=tried)
         else:
             self._note(outcome, now)
 
@@ -116,13 +171,58 @@ class Settling:
             if planned.missing:
                 await self._pass_over(key, planned.missing, now)
             elif planned.numbers:
-                await self.settle([arrivals[number] for number in planned.numbers])
+                await self._try(key, [arrivals[number] for number in planned.numbers])
             elif arrivals:
                 self._parked[key] = planned.due
+                if planned.waits_for:
+                    self._missing(key, planned.waits_for)
                 return
             else:
                 del self._parked[key]
                 return
+
+    async def _try(self, key: Key, arrivals: Sequence[Arrival]) -> None:
+        """Applies parked events. That is counted before it begins: they may end the process."""
+        now, shard = self._clock.now(), self._ownership.shard_of(*key)
+        first = arrivals[0]
+        if first.attempts >= ATTEMPTS:
+            applying = self._applying
+            outcome = await self._write([shard], lambda connection: applying.give_up(connection, first, ENDED, now))
+            faultpoint("consumer.after_bury")
+            self._note(outcome, now)
+            return
+        numbers = [arrival.number for arrival in arrivals]
+        await self._write([shard], lambda connection: self._applying.aside.count(connection, key, numbers))
+        faultpoint("consumer.after_count")
+        await self.settle(arrivals)
+
+    async def _resume_unreadable(self) -> None:
+        letters = await self._database.read(lambda connection: self._applying.aside.unreadable(connection, BATCH))
+        arrivals = [self._decoder.decode(topic, data) for topic, data in letters]
+        readable = [one for one in arrivals if not one.refusal and self._ownership.owns_key(*one.key)]
+        if not readable:
+            return
+        now = self._clock.now()
+
+        def park(connection: sa.Connection) -> None:
+            for one in readable:
+                if not self._applying.aside.is_parked(connection, one):
+                    self._applying.aside.park(connection, one, now)
+
+        await self._write(self._shards(readable), park)
+        _log.info("events that could not be read are tried again", events=len(readable))
+
+    async def _write(self, shards: Iterable[Shard], work: Callable[[sa.Connection], T]) -> T:
+        """A transaction on what is of some shards, if they are this process's."""
+
+        def checked(connection: sa.Connection) -> T:
+            self._ownership.require(connection, shards)
+            return work(connection)
+
+        return await self._database.write(checked)
+
+    def _shards(self, arrivals: Iterable[Arrival]) -> set[Shard]:
+        return {one.entry.shard if one.entry is not None else self._ownership.shard_of(*one.key) for one in arrivals}
 
     async def _plan(self, key: Key, now: datetime) -> tuple[dict[int, Arrival], Plan]:
         applying = self._applying
@@ -144,16 +244,19 @@ class Settling:
         _log.warning("numbers are missing; the key goes on", topic=key[0], key=key[1], numbers=_span(missing))
 
     async def _pass_over_part(self, key: Key, part: range, now: datetime) -> None:
+        shard = self._ownership.shard_of(*key)
         self._note(
-            await self._database.write(lambda connection: self._applying.pass_over(connection, key, part, now)), now
+            await self._write([shard], lambda connection: self._applying.pass_over(connection, key, part, now)), now
         )
 
     async def _set_aside(self, arrival: Arrival, error: str) -> None:
         now = self._clock.now()
         again = retry_time(arrival.attempts + 1, now, random.uniform)
-        outcome = await self._database.write(
-            lambda connection: self._applying.set_aside(connection, arrival, error, now, retry_time=again)
+        outcome = await self._write(
+            self._shards([arrival]),
+            lambda connection: self._applying.set_aside(connection, arrival, error, now, retry_time=again),
         )
+        faultpoint("consumer.after_bury" if outcome.dead else "consumer.after_park")
         _log.warning("an event was not applied", error=error, attempts=arrival.attempts + 1, **_named(arrival))
         self._note(outcome, now)
 

@@ -113,18 +113,18 @@ class Leases:
             for changed in self._watchers:
                 changed()
 
-    async def take(self, name: str) -> bool:
-        """Takes a lease that nobody has; says whether this worker has it now.
+    async def take(self, *names: str) -> bool:
+        """Takes leases that nobody has; says whether this worker has all of them now. One commit takes them all.
 
         Raises:
             ServiceError: the database is away.
         """
         if not self.worker_id:
             await self.beat()
-        taken = await self._database.write(lambda connection: self._take(connection, name))
-        if taken:
+        taken = await self._database.write(lambda connection: self._take_all(connection, names))
+        for name in taken:
             self._note(name, self.worker_id)
-        return taken
+        return len(taken) == len(names)
 
     async def give_back(self, names: Collection[str]) -> None:
         """Gives leases back, for others to take; those it does not have are left alone.
@@ -152,6 +152,11 @@ class Leases:
     def has(self, name: str) -> bool:
         """Whether it has a lease, as far as it knows. What is done under it is checked by `require`."""
         return bool(self.worker_id) and self.holders.leases.get(name) == self.worker_id
+
+    def is_free(self, name: str) -> bool:
+        """Whether nobody else had a lease at the last beat: it is worth a try to take it."""
+        owner = self.holders.leases.get(name)
+        return owner is None or owner == self.worker_id
 
     def require(self, connection: sa.Connection, names: Collection[str]) -> None:
         """Lets a transaction go on only if this worker has these leases until it ends; also shows that it lives.
@@ -216,9 +221,12 @@ class Leases:
         connection.execute(sa.delete(self._worker).where(self._worker.c.id == id_))
         connection.execute(sa.update(self._lease).where(self._lease.c.worker_id == id_).values(worker_id=None))
 
-    def _take(self, connection: sa.Connection, name: str) -> bool:
+    def _take_all(self, connection: sa.Connection, names: Collection[str]) -> list[str]:
         if not self._beat(connection):
-            return False  # dead, and not aware of it
+            return []  # dead, and not aware of it
+        return [name for name in names if self._take(connection, name)]
+
+    def _take(self, connection: sa.Connection, name: str) -> bool:
         table, mine = self._lease, {"worker_id": self.worker_id, "take_time": self._clock.now()}
         free = sa.update(table).where(table.c.name == name, table.c.worker_id.is_(None))
         if connection.execute(free.values(term=table.c.term + 1, **mine)).rowcount == 1:

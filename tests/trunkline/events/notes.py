@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -17,6 +18,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Relay, topic_of
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database, Outbox, new_metadata, platform_tables
+from trunkline.storage.leases import Leases
 
 BOUND_S = 10.0
 """Seconds a test waits for anything."""
@@ -25,6 +27,7 @@ GROUP = "reader"
 KEY = "t/s/1"
 OTHER_KEY = "t/s/2"
 
+_LEASES: WeakKeyDictionary[Database, Leases] = WeakKeyDictionary()
 METADATA = new_metadata()
 PLATFORM = platform_tables(METADATA)
 SEEN = sa.Table(
@@ -149,9 +152,25 @@ async def until_seen(database: Database, numbers: Sequence[int], key: str = KEY)
         raise AssertionError(f"{found} instead of {list(numbers)}") from None
 
 
+def leases_of(database: Database) -> Leases:
+    """This process as the only worker on a database, whichever relays and consumers it runs one after the other."""
+    if database not in _LEASES:
+        _LEASES[database] = Leases(database, PLATFORM)
+    return _LEASES[database]
+
+
 def relay(database: Database, url: str, *, shards: int = 8, poll_s: float = 0.05) -> Relay:
     """The relay of the notebook."""
-    return Relay(database, PLATFORM, url, source=SOURCE, topics=TOPICS, shards=shards, poll_s=poll_s)
+    return Relay(
+        database,
+        PLATFORM,
+        url,
+        source=SOURCE,
+        topics=TOPICS,
+        leases=Leases(database, PLATFORM),
+        shards=shards,
+        poll_s=poll_s,
+    )
 
 
 def consumer(
@@ -164,8 +183,17 @@ def consumer(
 ) -> Consumer:
     """The reader."""
     known: dict[type[Message], Any] = {Note: keep, Memo: keep}
+    leases = leases_of(database)
     return Consumer(
-        database, PLATFORM, url, group=GROUP, handlers=handlers or known, clock=clock, wake=wake, block_s=0.05
+        database,
+        PLATFORM,
+        url,
+        group=GROUP,
+        handlers=handlers or known,
+        leases=leases,
+        clock=clock,
+        wake=wake,
+        block_s=0.05,
     )
 
 

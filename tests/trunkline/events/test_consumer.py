@@ -13,6 +13,7 @@ from trunkline.call import current_call
 from trunkline.events import Consumer, ConsumerTransaction, Event, TopicError
 from trunkline.events.topics import confirmed_name, shard_of, stream_name
 from trunkline.storage import Database
+from trunkline.storage.leases import Leases
 
 from tests.trunkline.events.notes import (
     GROUP,
@@ -87,12 +88,12 @@ async def test_a_batch_is_one_transaction(reader: Database, client: Redis, url: 
     await add(client, *(envelope(number) for number in range(1, 51)))
     await add(client, *(envelope(number, key=OTHER_KEY) for number in range(1, 51)), key=OTHER_KEY)
     receiver = consumer(reader, url)
-    before = reader.counts.commits
 
     async with running(receiver):
         await until(lambda: receiver.counts.applied == 100)
 
-    assert reader.counts.commits == before + 1
+    instants = {row["apply_time"] for row in await rows(reader, PLATFORM.inbox)}
+    assert len(instants) == 1  # one for each transaction
 
 
 async def test_confirms_after_the_commit(publisher: Database, reader: Database, client: Any, url: str):
@@ -109,7 +110,7 @@ async def test_confirms_after_the_commit(publisher: Database, reader: Database, 
 
 
 async def test_settles_its_own_first(reader: Database, client: Any, url: str):
-    """What a predecessor was given and did not acknowledge comes before what is new."""
+    """What a predecessor was given and did not acknowledge comes before what is new: alone, it may have died of it."""
     await add(client, *(envelope(number) for number in range(1, 101)))
     await client.xgroup_create(STREAM, GROUP, "0")
     await client.xreadgroup(GROUP, GROUP, {STREAM: ">"}, count=90)
@@ -118,7 +119,7 @@ async def test_settles_its_own_first(reader: Database, client: Any, url: str):
     async with running(receiver):
         await until_seen(reader, list(range(1, 101)))
 
-    assert receiver.counts.parked == 0
+    assert receiver.counts.parked == 90
     assert (await client.xpending(STREAM, GROUP))["pending"] == 0
 
 
@@ -287,4 +288,11 @@ async def test_a_consumer_that_learned_the_type_fills_the_hole(reader: Database,
 def test_refuses_topics_that_do_not_declare_it(reader: Database):
     """A group the contract does not name would be waited for by nobody: the relay would not keep its events."""
     with pytest.raises(TopicError, match="notes does not declare the group stranger"):
-        Consumer(reader, PLATFORM, "redis://127.0.0.1:1", group="stranger", handlers={Note: keep})
+        Consumer(
+            reader,
+            PLATFORM,
+            "redis://127.0.0.1:1",
+            group="stranger",
+            handlers={Note: keep},
+            leases=Leases(reader, PLATFORM),
+        )

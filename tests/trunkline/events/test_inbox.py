@@ -39,15 +39,19 @@ def _waiting(number: int, *, parked_s: float = 0.0, attempts: int = 0, retry_s: 
     [
         ([], 0, Plan()),
         ([_waiting(5), _waiting(6), _waiting(8)], 0, Plan(numbers=(5, 6))),
-        ([_waiting(6), _waiting(7)], 0, Plan(due=START + GAP_PATIENCE)),
-        ([_waiting(7, parked_s=9), _waiting(8)], 29, Plan(due=START + GAP_PATIENCE)),
+        ([_waiting(6), _waiting(7)], 0, Plan(waits_for=range(5, 6), due=START + GAP_PATIENCE)),
+        ([_waiting(7, parked_s=9), _waiting(8)], 29, Plan(waits_for=range(5, 7), due=START + GAP_PATIENCE)),
         ([_waiting(7, parked_s=9), _waiting(8)], 30, Plan(missing=range(5, 7))),
         ([_waiting(5, attempts=1, retry_s=2), _waiting(6)], 1, Plan(due=START + timedelta(seconds=2))),
         ([_waiting(5, attempts=1, retry_s=2), _waiting(6)], 2, Plan(numbers=(5,))),
         ([_waiting(5), _waiting(6, attempts=1, retry_s=0)], 1, Plan(numbers=(5,))),
         ([_waiting(3), _waiting(5)], 0, Plan(numbers=(3, 5))),
         ([_waiting(3, attempts=2, retry_s=9), _waiting(5)], 1, Plan(numbers=(5,))),
-        ([_waiting(3, attempts=2, retry_s=9), _waiting(7)], 1, Plan(due=START + timedelta(seconds=9))),
+        (
+            [_waiting(3, attempts=2, retry_s=9), _waiting(7)],
+            1,
+            Plan(waits_for=range(5, 7), due=START + timedelta(seconds=9)),
+        ),
         ([_waiting(3, attempts=2, retry_s=9), _waiting(7)], 9, Plan(numbers=(3,))),
     ],
 )
@@ -69,7 +73,7 @@ def test_patience_does_not_count_an_outage():
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
-        (_waiting(6, parked_s=7200), Plan(due=START + GAP_PATIENCE)),
+        (_waiting(6, parked_s=7200), Plan(waits_for=range(5, 6), due=START + GAP_PATIENCE)),
         (_waiting(5, parked_s=7200, attempts=1, retry_s=7200), Plan(numbers=(5,))),
     ],
 )

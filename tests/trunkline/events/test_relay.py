@@ -12,6 +12,7 @@ from trunkline.events.redis import RedisUnavailable
 from trunkline.events.topics import confirmed_name, shard_of, stream_name
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage import Database
+from trunkline.storage.leases import Leases
 
 from tests.trunkline.events.notes import (
     GROUP,
@@ -229,7 +230,14 @@ async def test_one_stream_that_refuses_holds_the_events_back(publisher: Database
 def test_serves_only_what_its_service_publishes(publisher: Database):
     """Topics of other publishers are left out; a relay without any is a mistake."""
     with pytest.raises(TopicError, match="stranger publishes no topic"):
-        Relay(publisher, PLATFORM, "redis://127.0.0.1:1", source="stranger", topics=TOPICS)
+        Relay(
+            publisher,
+            PLATFORM,
+            "redis://127.0.0.1:1",
+            source="stranger",
+            topics=TOPICS,
+            leases=Leases(publisher, PLATFORM),
+        )
 
 
 async def test_entries_of_others_are_no_rows(publisher: Database, client: Redis, url: str):

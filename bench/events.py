@@ -1,0 +1,194 @@
+"""The way of an event, beside what it is made of: `python -m bench.events`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.progress import Progress
+from trunkline.launcher.embedded import EmbeddedRedis
+from trunkline.telemetry.logs import configure_logs
+
+from bench.eventing import rival
+from bench.eventing.consuming import Consuming
+from bench.eventing.latency import PER_S, at, latencies, middle
+from bench.eventing.relaying import Relaying
+from bench.report import Result, absolute, console, content, ratio, show, write
+
+ROUNDS, QUICK_ROUNDS = 9, 2
+"""Rounds of a measurement that counts, and of a look."""
+COUNT, RIVAL_COUNT, GROWTH_COUNT = 10_000, 3_000, 4_000
+"""Events of a slice; of one that FastStream takes part in; of one of many sizes."""
+TERMINALS, SHARDS = 100, 8
+"""Keys of the events, and streams they are spread over, unless that is what is measured."""
+LATENCY_S = 10.0
+"""Seconds of commits at a steady pace in one round."""
+GROWTH = [(shards, 100) for shards in (1, 2, 4, 8)] + [(8, terminals) for terminals in (10, 1000)]
+"""(shards, terminals) that costs are measured at."""
+TITLE = "events on one machine: outbox, Redis with its defaults, SQLite with synchronous=FULL"
+GOALS = {
+    "relay_rate": 0.6, "consumer_rate": 0.4, "consumer_rate_single": 1.0, "consumer_rate_faststream": 3.0,
+    "commit_to_effect_p50_ms": 5.0, "commit_to_effect_p99_ms": 50.0,
+}  # fmt: skip
+PACKAGES = ("faststream",)
+Way = Callable[[], Awaitable[float]]
+"""One slice: gives events a second."""
+
+
+@dataclass(slots=True)
+class Bench:
+    """What the parts share."""
+
+    folder: Path
+    """For their files."""
+    redis: EmbeddedRedis
+    """Emptied by each slice."""
+    rounds: int
+    """How often each pair is measured."""
+    progress: Progress
+    """Shown while they run."""
+    missing: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be measured, and why."""
+
+    async def pairs(self, name: str, ours: Way, against: str, theirs: Way, *, noise: bool = False) -> list[Result]:
+        """Slices of ours, each between two of theirs; and theirs beside themselves."""
+        step = self.progress.add_task(name, total=self.rounds)
+        mine, beside, first, second = [], [], [], []
+        before = await theirs()
+        for _ in range(self.rounds):
+            mine.append(await ours())
+            after = await theirs()
+            beside.append((before + after) / 2)
+            first.append(before)
+            second.append(after)
+            before = after
+            self.progress.advance(step)
+        found = [ratio(name, mine, against, beside, goal=GOALS.get(name), better="higher")]
+        return [*found, ratio(f"noise_{name}", second, against, first, better="higher")] if noise else found
+
+
+async def relay(bench: Bench) -> list[Result]:
+    """The relay beside the same bytes, sent by hand."""
+    async with Relaying(bench.folder, bench.redis, count=COUNT, terminals=TERMINALS, shards=SHARDS) as relaying:
+        raw = "raw XADD + PUBLISH"
+        return await bench.pairs("relay_rate", relaying.relayed, raw, relaying.by_hand, noise=True)
+
+
+async def consumer(bench: Bench) -> list[Result]:
+    """A consumer beside sqlite3 writing the same rows, in as long transactions and in one for each event."""
+    consuming = Consuming(bench.folder, bench.redis, count=COUNT, terminals=TERMINALS, shards=SHARDS)
+    return [
+        *await bench.pairs(
+            "consumer_rate", consuming.consumed, "sqlite3, equal batches", consuming.in_batches, noise=True
+        ),
+        *await bench.pairs("consumer_rate_single", consuming.consumed, "sqlite3, one by one", consuming.one_by_one),
+    ]
+
+
+async def faststream(bench: Bench) -> list[Result]:
+    """A consumer beside FastStream, which keeps no inbox."""
+    if not rival.installed():
+        bench.missing.append(("faststream: not measured", rival.NEEDED))
+        return []
+    consuming = Consuming(bench.folder, bench.redis, count=RIVAL_COUNT, terminals=TERMINALS, shards=SHARDS)
+    return await bench.pairs("consumer_rate_faststream", consuming.consumed, "FastStream", consuming.by_rival)
+
+
+async def latency(bench: Bench) -> list[Result]:
+    """From a commit to its effect in report."""
+    step = bench.progress.add_task("latency", total=bench.rounds)
+    p50, p99 = [], []
+    for number in range(bench.rounds):
+        folder = bench.folder / f"latency-{number}"
+        folder.mkdir()
+        redis = EmbeddedRedis(folder / "redis")
+        await redis.start()
+        try:
+            taken = await latencies(folder, redis, LATENCY_S)
+        finally:
+            await redis.stop()
+        p50.append(middle(taken))
+        p99.append(at(taken, 0.99))
+        bench.progress.advance(step)
+    return [
+        absolute(name, values, f"{PER_S} commits/s", GOALS[name])
+        for name, values in (("commit_to_effect_p50_ms", p50), ("commit_to_effect_p99_ms", p99))
+    ]
+
+
+async def growth(bench: Bench) -> list[Result]:
+    """How relay and consumer fare with more shards and more terminals, beside eight and a hundred."""
+    found = []
+    sizes = {"count": GROWTH_COUNT}
+    async with AsyncExitStack() as stack:
+        base = await stack.enter_async_context(
+            Relaying(bench.folder, bench.redis, terminals=TERMINALS, shards=SHARDS, **sizes)
+        )
+        eaten = Consuming(bench.folder, bench.redis, terminals=TERMINALS, shards=SHARDS, **sizes)
+        usual = f"{SHARDS} shards, {TERMINALS} terminals"
+        for shards, terminals in GROWTH:
+            if (shards, terminals) == (SHARDS, TERMINALS):
+                continue
+            name = f"shards_{shards}_terminals_{terminals}"
+            relaying = await stack.enter_async_context(
+                Relaying(bench.folder, bench.redis, terminals=terminals, shards=shards, **sizes)
+            )
+            consuming = Consuming(bench.folder, bench.redis, terminals=terminals, shards=shards, **sizes)
+            found += await bench.pairs(f"relay_{name}", relaying.relayed, usual, base.relayed)
+            found += await bench.pairs(f"consumer_{name}", consuming.consumed, usual, eaten.consumed)
+    return found
+
+
+PARTS = {"relay": relay, "consumer": consumer, "faststream": faststream, "latency": latency, "growth": growth}
+"""What is measured, by the name for `--only`."""
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m bench.events", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a look; nothing is kept")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds, {ROUNDS} by default")
+    parser.add_argument("--only", choices=PARTS, help="one part; nothing is kept")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON, everything else on stderr")
+    return parser.parse_args(argv)
+
+
+async def measure(args: argparse.Namespace, out: Console) -> None:
+    """Measures, prints, and keeps what was measured whole."""
+    rounds, found = QUICK_ROUNDS if args.quick else args.rounds, list[Result]()
+    with TemporaryDirectory(prefix="bench-") as folder, Progress(console=out, transient=True) as progress:
+        redis = EmbeddedRedis(Path(folder) / "redis")
+        await redis.start()
+        try:
+            bench = Bench(Path(folder), redis, rounds, progress)
+            for name, part in PARTS.items():
+                if args.only in (None, name):
+                    found += await part(bench)
+        finally:
+            await redis.stop()
+    show(TITLE, found, bench.missing, out=out)
+    if args.json:
+        print(json.dumps(content("events", found, PACKAGES), indent=2))
+    if args.only or args.quick or bench.missing:
+        out.print("nothing kept: not everything was measured, or not as it should be")
+    else:
+        out.print(f"kept in {write('events', found, PACKAGES)}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs it."""
+    args = arguments(sys.argv[1:] if argv is None else argv)
+    configure_logs("bench", "error")
+    asyncio.run(measure(args, console(stderr=args.json)))
+
+
+if __name__ == "__main__":
+    main()
