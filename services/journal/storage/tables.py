@@ -41,3 +41,6 @@ ENTRY = sa.Table(
     sa.Index("ix_entry_time", "tenant_id", "store_code", "create_time", "number", "entry_id"),
     sa.Index("ix_entry_business_date", "tenant_id", "store_code", "business_date"),
 )
+
+REBUILDABLE = (ENTRY,)
+"""Tables that hold nothing but effects of events: `trunkline events rebuild` makes them anew."""

@@ -99,3 +99,6 @@ REPORT_NUMBER = sa.Table(
     sa.Column("terminal_no", sa.Integer, primary_key=True),
     sa.Column("report_no", sa.BigInteger, nullable=False, comment="last one given out"),
 )
+
+REBUILDABLE = (FIGURE, LABEL, OPENING, RECEIVED_TRANSACTION, RECEIVED_CASH_MOVEMENT)
+"""Tables that hold nothing but effects of events: `trunkline events rebuild` makes them anew."""

@@ -1,0 +1,282 @@
+"""Rebuild: what events made is made again, compared with what is there, and put in its place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from google.protobuf.message import Message
+from trunk.event.v1.envelope_pb2 import Envelope
+from trunkline.clock import SYSTEM_CLOCK
+from trunkline.events import ConsumerTransaction, Event
+from trunkline.events.applying import Applying
+from trunkline.events.comparison import Difference
+from trunkline.events.event import Decoder
+from trunkline.events.rebuild import ATTEMPTS, Rebuild
+from trunkline.events.shadow import Derived
+from trunkline.events.swap import SwapRefused
+from trunkline.storage import new_metadata, platform_tables, sqlite
+
+from tests.trunkline.events.notes import GROUP, KEY, OTHER_KEY, Note, Reply, envelope
+
+METADATA = new_metadata()
+PLATFORM = platform_tables(METADATA)
+TOTAL = sa.Table(
+    "total",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("last", sa.Text, nullable=False),
+)
+"""What events make: how many there were of a key, and what the last one said."""
+SETTING = sa.Table("setting", METADATA, sa.Column("name", sa.Text, primary_key=True))
+"""What they do not."""
+
+
+def add(tx: ConsumerTransaction, event: Event) -> None:
+    """Counts a note, and publishes a reply."""
+    if event.message.text == "bad":
+        raise ValueError
+    key, text = event.envelope.key, event.message.text
+    same = sa.update(TOTAL).where(TOTAL.c.key == key).values(count=TOTAL.c.count + 1, last=text)
+    if tx.connection.execute(same).rowcount == 0:
+        tx.connection.execute(sa.insert(TOTAL).values(key=key, count=1, last=text))
+    tx.publish(Reply(text=text), key=key, subject="replies/1")
+
+
+HANDLERS: dict[type[Message], Any] = {Note: add}
+DERIVED = Derived(GROUP, METADATA, PLATFORM, [TOTAL], HANDLERS)
+
+
+class Log:
+    """The publisher's log, in pages of two."""
+
+    def __init__(self, *events: bytes) -> None:
+        self.events = list(events)
+
+    async def all_of(self, topic: str) -> AsyncIterator[Sequence[bytes]]:
+        """See EventLog."""
+        for start in range(0, len(self.events), 2):
+            yield self.events[start : start + 2]
+
+    async def of_key(self, topic: str, key: str, numbers: range) -> AsyncIterator[Sequence[bytes]]:
+        """See EventLog."""
+        parsed = [(Envelope.FromString(one), one) for one in self.events]
+        yield [data for found, data in parsed if found.key == key and found.number in numbers]
+
+
+class Live:
+    """A live database, and what its service does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        sqlite.create_file(path)
+        with self.writing() as connection:
+            METADATA.create_all(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction of the service's writer."""
+        engine = sqlite.open_engine(self.path, busy_timeout_s=5.0)
+        with engine.connect() as connection, connection.begin():
+            sqlite.begin(connection)
+            yield connection
+        engine.dispose()
+
+    def receive(self, *events: bytes) -> None:
+        """Applies events, as its consumer does."""
+        decoder, applying = Decoder(HANDLERS), Applying(PLATFORM, GROUP)
+        for data in events:
+            with self.writing() as connection:
+                arrival = decoder.decode("notes", data)
+                applying.apply(connection, [arrival], SYSTEM_CLOCK.now(), parked_keys=())
+
+    def bury(self, data: bytes) -> None:
+        """Makes an event a dead letter, as its consumer does after the last attempt."""
+        arrival = Decoder(HANDLERS).decode("notes", data, attempts=4)
+        now = SYSTEM_CLOCK.now()
+        with self.writing() as connection:
+            Applying(PLATFORM, GROUP).set_aside(connection, arrival, "it broke", now, retry_time=now + timedelta(1))
+
+    def rows(self, table: sa.Table) -> list[dict[str, Any]]:
+        """All rows of a table."""
+        with self.writing() as connection:
+            found = connection.execute(sa.select(table).order_by(*table.primary_key)).mappings()
+            return [dict(row) for row in found]
+
+    def totals(self) -> dict[str, tuple[int, str]]:
+        """What events made."""
+        return {row["key"]: (row["count"], row["last"]) for row in self.rows(TOTAL)}
+
+    def change(self, statement: sa.Executable) -> None:
+        """Damages it."""
+        with self.writing() as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Live:
+    """An empty live database."""
+    return Live(tmp_path / "live.db")
+
+
+@contextmanager
+def rebuilding(live: Live, log: Log, tmp_path: Path) -> Iterator[Rebuild]:
+    """A rebuild that is closed at the end."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with closing(Rebuild(DERIVED, live.path, log, scratch, wait_s=0.001)) as rebuild:
+        yield rebuild
+
+
+EVENTS = [envelope(1), envelope(1, key=OTHER_KEY), envelope(2), envelope(3), envelope(2, key=OTHER_KEY)]
+
+
+async def test_what_is_right_compares_equal(live, tmp_path):
+    """The same events in another order between keys make the same rows, and nothing live is touched."""
+    live.receive(*sorted(EVENTS, key=lambda data: Envelope.FromString(data).key))
+    before = {table.name: live.rows(table) for table in METADATA.sorted_tables}
+    with rebuilding(live, Log(*EVENTS), tmp_path) as rebuild:
+        await rebuild.fill()
+        found = await rebuild.compare()
+    assert (found.same, found.behind) == (True, 0)
+    (total,) = found.tables
+    assert (total.table, total.live, total.rebuilt, total.equal) == ("total", 2, 2, 2)
+    assert rebuild.shadow.counts.applied == 5
+    assert {table.name: live.rows(table) for table in METADATA.sorted_tables} == before
+
+
+async def test_what_handlers_publish_while_rebuilding_goes_nowhere(live, tmp_path):
+    """The live outbox has the replies of the live effects, and no others, also after a swap."""
+    live.receive(*EVENTS)
+    before = live.rows(PLATFORM.outbox)
+    with rebuilding(live, Log(*EVENTS), tmp_path) as rebuild:
+        await rebuild.fill()
+        await rebuild.swap()
+    assert len(before) == 5
+    assert live.rows(PLATFORM.outbox) == before
+
+
+async def test_differences_are_named_and_mended(live, tmp_path):
+    """A figure that was changed, a row that is gone and one too many: each is told by key, and the swap mends them."""
+    live.receive(*EVENTS)
+    right = live.totals()
+    live.change(sa.update(TOTAL).where(TOTAL.c.key == KEY).values(count=7))
+    live.change(sa.delete(TOTAL).where(TOTAL.c.key == OTHER_KEY))
+    live.change(sa.insert(TOTAL).values(key="ghost", count=1, last="boo"))
+    live.change(sa.insert(SETTING).values(name="mine"))
+    with rebuilding(live, Log(*EVENTS), tmp_path) as rebuild:
+        await rebuild.fill()
+        found = await rebuild.compare()
+        (total,) = found.tables
+        assert not found.same
+        assert (total.equal, total.different, total.missing, total.extra) == (0, 1, 1, 1)
+        assert total.differences == [
+            Difference({"key": KEY}, {"count": 7}, {"count": 3}),
+            Difference({"key": OTHER_KEY}, None, {"count": 2, "last": "n2"}),
+            Difference({"key": "ghost"}, {"count": 1, "last": "boo"}, None),
+        ]
+        await rebuild.swap()
+        assert (await rebuild.compare()).same
+    assert live.totals() == right
+    assert live.rows(SETTING) == [{"name": "mine"}]
+
+
+async def test_a_database_that_lost_everything_gets_it_back(live, tmp_path):
+    """Where tables and positions are gone, the comparison says how far behind it is; the swap puts all back."""
+    with rebuilding(live, Log(*EVENTS), tmp_path) as rebuild:
+        await rebuild.fill()
+        found = await rebuild.compare()
+        assert (found.same, found.behind, found.tables[0].missing) == (False, 5, 2)
+        await rebuild.swap()
+    assert live.totals() == {KEY: (3, "n3"), OTHER_KEY: (2, "n2")}
+    live.receive(*EVENTS, envelope(4))
+    assert live.totals() == {KEY: (4, "n4"), OTHER_KEY: (2, "n2")}
+    assert len(live.rows(PLATFORM.inbox)) == 6
+
+
+async def test_it_keeps_up_with_a_service_that_works(live, tmp_path):
+    """Events that the live database applies after the log was read are fetched, up to where it stands."""
+    log = Log(*EVENTS)
+    live.receive(*EVENTS)
+    with rebuilding(live, log, tmp_path) as rebuild:
+        await rebuild.fill()
+        log.events += [envelope(4), envelope(5)]
+        live.receive(envelope(4))
+        found = await rebuild.compare()
+        assert (found.same, rebuild.shadow.counts.applied) == (True, 6)
+        live.receive(envelope(5))
+        await rebuild.swap()
+    assert live.totals()[KEY] == (5, "n5")
+
+
+async def test_a_live_database_that_is_always_ahead_is_left_alone(live, tmp_path):
+    """Between catching up and swapping it moves on each time: after a bounded number of times that is said."""
+    log = Log(*EVENTS)
+    live.receive(*EVENTS)
+    with rebuilding(live, log, tmp_path) as rebuild:
+        await rebuild.fill()
+        swap, number = rebuild._swap, 3
+
+        def late() -> bool:
+            nonlocal number
+            number += 1
+            log.events.append(envelope(number))
+            live.receive(log.events[-1])
+            return swap()
+
+        rebuild._swap = late  # type: ignore[method-assign]
+        with pytest.raises(SwapRefused, match="ahead"):
+            await rebuild.swap()
+    assert number == 3 + ATTEMPTS
+    assert live.totals()[KEY] == (number, f"n{number}")
+
+
+async def test_nothing_that_was_applied_is_lost_by_a_swap(live, tmp_path):
+    """A log that lacks the beginning, or the end, of what the live database has applied: the swap is refused."""
+    live.receive(*EVENTS)
+    for index, log in enumerate((Log(*EVENTS[1:]), Log(*EVENTS[:-1]))):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        with rebuilding(live, log, folder) as rebuild:
+            await rebuild.fill()
+            with pytest.raises(SwapRefused):
+                await rebuild.swap()
+    assert live.totals() == {KEY: (3, "n3"), OTHER_KEY: (2, "n2")}
+
+
+async def test_dead_letters_that_can_be_applied_now_are_closed(live, tmp_path):
+    """What failed in its time is applied in the shadow: with the swap, hole and letter are closed."""
+    live.receive(EVENTS[0])
+    live.bury(envelope(2))
+    live.receive(envelope(3))
+    assert live.totals() == {KEY: (2, "n3")}
+    with rebuilding(live, Log(envelope(1), envelope(2), envelope(3)), tmp_path) as rebuild:
+        await rebuild.fill()
+        await rebuild.swap()
+    assert live.totals() == {KEY: (3, "n3")}
+    (hole,), (letter,) = live.rows(PLATFORM.hole), live.rows(PLATFORM.dead_letter)
+    assert hole["closed_time"] is not None
+    assert letter["closed_time"] is not None
+    assert [row["number"] for row in live.rows(PLATFORM.inbox)] == [1, 2, 3]
+
+
+async def test_what_cannot_be_applied_is_told_and_set_aside(live, tmp_path):
+    """An event whose handler fails leaves nothing in the shadow, is told, and becomes a letter with the swap."""
+    bad = envelope(2, text="bad")
+    live.receive(EVENTS[0])
+    with rebuilding(live, Log(EVENTS[0], bad, envelope(3)), tmp_path) as rebuild:
+        await rebuild.fill()
+        counts = rebuild.shadow.counts
+        assert (counts.applied, counts.failed) == (2, 1)
+        assert counts.failures[0].startswith(f"notes {KEY}#2: ValueError in ")
+        await rebuild.swap()
+    assert live.totals() == {KEY: (2, "n3")}
+    (letter,) = live.rows(PLATFORM.dead_letter)
+    assert (letter["number"], letter["envelope"], letter["closed_time"]) == (2, bad, None)
+    assert [row["number"] for row in live.rows(PLATFORM.hole)] == [2]
