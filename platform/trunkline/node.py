@@ -19,6 +19,7 @@ from trunkline.client import PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.consumer import Consumer
 from trunkline.events.event import Handlers
+from trunkline.events.event_log import EventLogServicer
 from trunkline.events.relay import Relay
 from trunkline.events.topics import declared_topics
 from trunkline.health import Check
@@ -52,6 +53,8 @@ class Storage:
     """This process among those that work on the database."""
     relay: Relay | None
     """Carries its events away; None for a service that publishes none."""
+    publishes: bool = False
+    """The service has topics of its own."""
 
 
 @dataclass(kw_only=True)
@@ -147,9 +150,9 @@ class Node(Generic[S]):
             clock=self.clock,
             wake=relay.wake if relay else None,
         )
-        return Storage(database, unit, tables, leases, relay)
+        return Storage(database, unit, tables, leases, relay, publishes)
 
-    def _relay(self, database: Database, tables: PlatformTables, leases: Leases) -> Relay:
+    def _relay(self, database: Database, tables: PlatformTables, leases: Leases) -> Relay | None:
         relay = Relay(
             database,
             tables,
@@ -189,6 +192,9 @@ class Node(Generic[S]):
         database, relay = storage.database, storage.relay
         if verifier is None and _needs_tokens(servicers):
             verifier = self.verifier()
+        if verifier is not None:
+            # Where nobody can prove to be a service, nobody is told of events.
+            servicers = [*servicers, *self._event_servicers(storage)]
         checks: dict[str, Check] = {"db": database.check, **self._peer_checks()}
         if self._redis_checks:
             checks["redis"] = _all_of(self._redis_checks)
@@ -215,6 +221,11 @@ class Node(Generic[S]):
                 *(channel.close for channel in self.peers.values()),
             ],
         )
+
+    def _event_servicers(self, storage: Storage) -> list[object]:
+        """What a publisher serves."""
+        database, tables, topics = storage.database, storage.tables, declared_topics().values()
+        return [EventLogServicer(database, tables, self.name, topics)] if storage.publishes else []
 
     def _invalidation(self) -> list[Background]:
         """Voids answers kept of peers when events say so; nothing to do without Redis or without peers."""

@@ -20,6 +20,7 @@ from trunkline.call import InboundCall, Principal, serving
 from trunkline.client import CLIENT_ORDER, PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.event import Handlers
+from trunkline.events.relay import Relay
 from trunkline.interceptors.host import Answers
 from trunkline.interceptors.peer import Maker
 from trunkline.node import Node, Storage
@@ -28,7 +29,8 @@ from trunkline.server import Server
 from trunkline.service import Background, Service
 from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
-from trunkline.storage import PlatformTables
+from trunkline.storage import Database, PlatformTables
+from trunkline.storage.leases import Leases
 from trunkline.storage.migrate import upgrade
 from trunkline.testing.faults import FaultPlan
 from trunkline.testing.tokens import Bearer, TokenFactory
@@ -206,13 +208,16 @@ class LocalNode(Node[S]):
     async def open_storage(
         self, metadata: sa.MetaData, tables: PlatformTables, versions: Path | None = None, *, publishes: bool = False
     ) -> Storage:
-        """As Node, after its migrations. In a system without Redis no relay runs: what is published stays here."""
+        """As Node, after its migrations."""
         if versions is not None:
             self.database_file.parent.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(upgrade, self.database_file, metadata, versions)
-        carried = publishes and bool(self.platform.redis_url)
-        self.storage = await super().open_storage(metadata, tables, versions, publishes=carried)
+        self.storage = await super().open_storage(metadata, tables, versions, publishes=publishes)
         return self.storage
+
+    def _relay(self, database: Database, tables: PlatformTables, leases: Leases) -> Relay | None:
+        """As Node. In a system without Redis no relay runs: what is published stays here."""
+        return super()._relay(database, tables, leases) if self.platform.redis_url else None
 
     def consumer(self, storage: Storage, handlers: Handlers) -> Background:
         """As Node. In a system without Redis no consumer runs: a test brings the events itself."""

@@ -85,6 +85,9 @@ ROWS: dict[str, Row] = {
     "trunk.identity.v1.IdentityService/ListRevocations": Row(OK),
     "trunk.identity.v1.IdentityService/ListPublicKeys": Row(OK),
     "trunk.policy.v1.CallStateService/GetCallState": Row(OK),
+    "trunk.event.v1.EventLogService/ListEvents": Row(OK, {"topic": "tranlog"}),
+    "trunk.event.v1.EventLogService/GetEvent": Row("NOT_FOUND trunk.event/EVENT_UNKNOWN", {"event_id": "nobodys"}),
+    "trunk.event.v1.EventLogService/GetEventLogState": Row(OK),
     "pos.item.v1.CategoryService/CreateCategory": Row(OK, {"category": {}}, turn=CREATE),
     "pos.item.v1.CategoryService/BatchCreateCategories": Row(
         "ALREADY_EXISTS pos.item/CATEGORY_EXISTS", {"categories": [{}]}, turn=CREATE
