@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from trunkline.cli import database, doctor, events, explain, identity, keys, protos, service_config, system
+from trunkline.cli import database, doctor, events, explain, identity, keys, protos, rebuild, service_config, system
 
 CANNOT = 2
 """Exit status where a command cannot do what was asked."""
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("ps")(system.ps)
 app.command("token")(identity.token)
 app.add_typer(keys.app, name="keys")
+events.app.command("rebuild")(rebuild.rebuild)
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,180 @@
+"""`trunkline events rebuild`: makes again what events made of a service's database, and compares."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from trunkline.cli.output import print_json, print_table
+from trunkline.cli.running import CommandError, running_system, settings
+
+if TYPE_CHECKING:
+    from trunkline.events.comparison import Difference, TableComparison
+    from trunkline.events.published import PublishedLog
+    from trunkline.events.rebuild import Comparison, Rebuild
+    from trunkline.events.shadow import Derived
+
+DIFFERENT = 1
+"""Exit status where the live tables are not what events make of them."""
+COLUMNS = ("table", "live", "rebuilt", "equal", "different", "missing", "extra")
+
+
+def rebuild(
+    service: Annotated[str, typer.Argument(help="Service whose tables are made again, such as report.")],
+    package: Annotated[str, typer.Option(help="Its package; by default services.<service>.")] = "",
+    database: Annotated[Path | None, typer.Option(help="Its database; by default the one of what runs here.")] = None,
+    swap: Annotated[bool, typer.Option("--swap", help="Put what was made in the place of what is there.")] = False,
+    credential: Annotated[Path | None, typer.Option(help="File with the credential to ask publishers with.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
+) -> None:
+    """Apply all events again, in a shadow of a service's database, and compare it with the live one.
+
+    Ends with 0 if they are equal or were swapped, with 1 if they differ. Without --swap nothing live is touched.
+    """
+    from trunkline.events.swap import SwapRefused
+    from trunkline.telemetry.quiet import quieten_logs
+
+    quieten_logs()
+    live = database or settings().var_dir / service / f"{service}.db"
+    derived = _derived(service, package or f"services.{service}", live)
+    try:
+        told = asyncio.run(_rebuild(derived, live, credential, swap=swap))
+    except SwapRefused as error:
+        raise CommandError(str(error)) from None
+    if as_json:
+        print_json(told)
+    else:
+        _print(told)
+    raise typer.Exit(0 if told["equal"] or told["swapped"] else DIFFERENT)
+
+
+def _derived(service: str, package: str, live: Path) -> Derived:
+    from trunkline.cli.packages import module_of, versions_of
+    from trunkline.events.shadow import Derived
+    from trunkline.storage.revision import require
+    from trunkline.storage.sqlite import open_engine
+
+    tables = module_of(package, "storage.tables")
+    rebuildable = getattr(tables, "REBUILDABLE", ())
+    if not rebuildable:
+        raise CommandError(f"{package} declares no tables that events make: {tables.__name__} has no REBUILDABLE")
+    if not live.is_file():
+        raise CommandError(f"there is no database {live}: name it with --database, or run `trunkline migrate`")
+    engine = open_engine(live, busy_timeout_s=1.0, read_only=True)
+    with engine.connect() as connection:
+        require(connection, versions_of(package, tables), live)
+    engine.dispose()
+    handlers = module_of(package, "consumers.handlers").HANDLERS
+    return Derived(service, tables.METADATA, tables.PLATFORM, rebuildable, handlers)
+
+
+async def _rebuild(derived: Derived, live: Path, credential: Path | None, *, swap: bool) -> dict[str, Any]:
+    from trunkline.events.rebuild import Rebuild
+
+    # Beside the live database: what is in it stays on the same disk.
+    with TemporaryDirectory(prefix="rebuild-", dir=live.parent) as scratch:
+        async with _log(derived, credential) as log:
+            with closing(Rebuild(derived, live, log, Path(scratch), progress=_progress)) as one:
+                await one.fill()
+                found = await one.compare()
+                if swap:
+                    await one.swap()
+                return _told(one, found, derived.group, swapped=swap)
+
+
+@asynccontextmanager
+async def _log(derived: Derived, credential_file: Path | None) -> AsyncIterator[PublishedLog]:
+    from functools import partial
+
+    from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
+
+    from trunkline.auth.credential import FileCredential
+    from trunkline.client import connect, exchange
+    from trunkline.events.published import PublishedLog
+    from trunkline.events.topics import topic_of
+
+    platform, system = settings(), running_system()
+    path = credential_file or platform.credential_file or (Path(system.operator) if system.operator else None)
+    if path is None:
+        raise CommandError("the system that runs here names no credential to ask publishers with: give --credential")
+    stubs: dict[str, pb_grpc.EventLogServiceAsyncStub] = {}
+    async with AsyncExitStack() as stack:
+        credential = FileCredential(path, partial(exchange, settings=platform))
+        stack.push_async_callback(credential.close)
+        for topic in {topic_of(message) for message in derived.handlers}:
+            address = system.services.get(topic.publisher)
+            if address is None:
+                raise CommandError(f"{topic.publisher}, which publishes {topic.name}, does not run here")
+            channel = connect(topic.publisher, target=f"dns:///{address}", credential=credential, settings=platform)
+            stubs[topic.name] = pb_grpc.EventLogServiceStub(await stack.enter_async_context(channel))
+        yield PublishedLog(stubs)
+
+
+def _progress(topic: str, read: int) -> None:
+    print(f"{topic}: {read} events", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+
+
+def _told(one: Rebuild, found: Comparison, service: str, *, swapped: bool) -> dict[str, Any]:
+    counts = one.shadow.counts
+    return {
+        "service": service,
+        "applied": counts.applied,
+        "missing": counts.missing,
+        "failed": counts.failed,
+        "failures": counts.failures,
+        "behind": found.behind,
+        "equal": found.same,
+        "swapped": swapped,
+        "tables": [_table(table) for table in found.tables],
+    }
+
+
+def _table(table: TableComparison) -> dict[str, Any]:
+    figures = {name: getattr(table, name) for name in COLUMNS}
+    return figures | {"differences": [_difference(one) for one in table.differences]}
+
+
+def _difference(one: Difference) -> dict[str, Any]:
+    row, live, rebuilt = (_plain(values) for values in (one.row, one.live, one.rebuilt))
+    return {"row": row, "live": live, "rebuilt": rebuilt}
+
+
+def _plain(values: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if values is None else {name: _value(value) for name, value in values.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return f"{len(value)} bytes" if isinstance(value, bytes) else value
+
+
+def _print(told: dict[str, Any]) -> None:
+    print_table(COLUMNS, told["tables"])
+    for table in told["tables"]:
+        for one in table["differences"]:
+            print(f"{table['table']} {_text(one['row'])}: {_side(one['live'])}, and should be {_side(one['rebuilt'])}")
+    for failure in told["failures"]:
+        print(f"cannot be applied: {failure}")
+    if told["missing"]:
+        print(f"{told['missing']} events are not in their publishers' logs")
+    if told["behind"]:
+        print(f"the live database has yet to apply {told['behind']} events")
+    verdict = "equal" if told["equal"] else "different"
+    print(f"{verdict}; swapped" if told["swapped"] else verdict)
+
+
+def _side(values: dict[str, Any] | None) -> str:
+    return "no row" if values is None else _text(values)
+
+
+def _text(values: dict[str, Any]) -> str:
+    return " ".join(f"{name}={value}" for name, value in values.items())
