@@ -10,7 +10,6 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import structlog
 from redis.asyncio import Redis
@@ -19,6 +18,7 @@ from redis.backoff import NoBackoff
 
 from trunkline.clock import Clock
 from trunkline.policies.rate import Ask
+from trunkline.state.addresses import database_url
 from trunkline.state.rates import LocalRates, Store
 
 DATABASE = 1
@@ -160,12 +160,3 @@ class RedisRates:
                 continue
             self.decided_by = "redis"
             _log.info("rate limits are shared again", tries=tries)
-
-
-def database_url(url: str, database: int) -> str:
-    """The address with another database."""
-    parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
-    if parts.scheme == "unix":
-        return f"unix://{parts.netloc}{parts.path}?{urlencode([*query, ('db', database)])}"
-    return urlunsplit(parts._replace(path=f"/{database}", query=urlencode(query)))

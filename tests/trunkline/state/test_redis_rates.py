@@ -15,7 +15,8 @@ from trunkline.clock import SYSTEM_CLOCK
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.policies.rate import Ask, RateLimit
 from trunkline.state import redis_rates
-from trunkline.state.redis_rates import ANSWER_S, DATABASE, PREFIX, RedisRates, database_url
+from trunkline.state.addresses import database_url
+from trunkline.state.redis_rates import ANSWER_S, DATABASE, PREFIX, RedisRates
 from trunkline.testing.fault_modes import Latency, Refuse
 from trunkline.testing.fault_proxy import FaultProxy
 

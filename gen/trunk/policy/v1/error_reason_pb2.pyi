@@ -72,6 +72,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The server's answer is missing, or its bytes are not a message of the method's type. INTERNAL. Made by the client."""
     ERROR_REASON_REQUEST_INCOMPLETE: _ErrorReason.ValueType  # 23
     """The request did not arrive in the time that a server waits for it. DEADLINE_EXCEEDED."""
+    ERROR_REASON_STATE_UNAVAILABLE: _ErrorReason.ValueType  # 24
+    """State that processes share is not to be had: nothing was read, and nothing changed. UNAVAILABLE."""
+    ERROR_REASON_STATE_UNKNOWN: _ErrorReason.ValueType  # 25
+    """State that processes share may have been changed, or not: the answer was lost. UNAVAILABLE."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -128,4 +132,8 @@ ERROR_REASON_ANSWER_UNREADABLE: ErrorReason.ValueType  # 22
 """The server's answer is missing, or its bytes are not a message of the method's type. INTERNAL. Made by the client."""
 ERROR_REASON_REQUEST_INCOMPLETE: ErrorReason.ValueType  # 23
 """The request did not arrive in the time that a server waits for it. DEADLINE_EXCEEDED."""
+ERROR_REASON_STATE_UNAVAILABLE: ErrorReason.ValueType  # 24
+"""State that processes share is not to be had: nothing was read, and nothing changed. UNAVAILABLE."""
+ERROR_REASON_STATE_UNKNOWN: ErrorReason.ValueType  # 25
+"""State that processes share may have been changed, or not: the answer was lost. UNAVAILABLE."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
