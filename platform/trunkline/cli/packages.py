@@ -22,7 +22,8 @@ def module_of(package: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(f"{package}.{name}")
     except ModuleNotFoundError as error:
-        raise CommandError(f"{package} is no service with {name}: there is no module {error.name}") from None
+        what = name.rpartition(".")[2]
+        raise CommandError(f"{package} is no service with {what}: there is no module {error.name}") from None
 
 
 def versions_of(package: str, tables: ModuleType) -> Path:
