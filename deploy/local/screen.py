@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from trunkline.redaction import redacted
 from trunkline.registry.system import RunningSystem
-from trunkline.settings import redacted
 
 from deploy.local import goods
 from deploy.local.comparison import WITNESSES, Row

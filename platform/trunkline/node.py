@@ -161,6 +161,7 @@ class Node(Generic[S]):
             topics=declared_topics().values(),
             leases=leases,
             clock=self.clock,
+            window_s=self.platform.event_window_s,
         )
         self._redis_checks.append(relay.check)
         return relay

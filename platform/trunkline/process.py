@@ -13,6 +13,7 @@ import structlog
 from pydantic_settings import BaseSettings
 
 from trunkline.client import find_target
+from trunkline.events.server_check import verdict_on
 from trunkline.faultpoints import FaultpointsRefused, configure_faultpoints
 from trunkline.given import misspelt
 from trunkline.method import ContractError
@@ -70,6 +71,8 @@ def run(
     for given, meant in misspelt(environment(), _variables(platform, settings)).items():
         _log.warning("no setting has this name; it looks like another", variable=given, meant=meant)
     try:
+        if events:
+            asyncio.run(_check_redis(platform))
         asyncio.run(_run(node, build, link))
     except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused, TlsRefused) as error:
         refuse([str(error)])
@@ -79,6 +82,15 @@ def run(
         raise SystemExit(1) from None  # it was logged where it failed
     finally:
         TRACES.close()
+
+
+async def _check_redis(platform: PlatformSettings) -> None:
+    """Refuses to start on a Redis that may drop events; one that is away now is told of by the relay later."""
+    verdict = await verdict_on(platform.redis_url)
+    if verdict.refusal and platform.redis_check == "refuse":
+        refuse([f"{verdict.refusal} (TRUNKLINE_REDIS_CHECK=warn starts all the same)"])
+    if verdict.refusal or verdict.warning:
+        _log.warning(verdict.refusal or verdict.warning)
 
 
 def _parent(platform: PlatformSettings, settings: ServiceSettings) -> int:

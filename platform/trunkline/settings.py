@@ -19,10 +19,10 @@ from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
 from trunkline.policies.credentials import Lists as CredentialLists
+from trunkline.redaction import redacted
 from trunkline.tls import TlsFiles
 
 Profile = Literal["development", "test", "production"]
-_SECRETS = (re.compile(r"(://[^:/@\s]*:)\S*(@)"), re.compile(r"([?&]password=)[^&\s]*()"))
 UNTOLD = frozenset({"REDIS_URL", "TRUNKLINE_REGISTRY_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
 
@@ -51,9 +51,12 @@ class PlatformSettings(BaseSettings):
     """Redis that carries the events. Needed by every service that publishes or consumes."""
     redis_url_file: Path | None = Field(default=None, validation_alias="REDIS_URL_FILE")
     """File that holds REDIS_URL instead: an environment is seen by more eyes than a file."""
+    event_window_s: float = Field(default=3600.0, ge=0, le=31_536_000)
+    """Seconds that events stay in their streams, once every group has confirmed them; the outbox keeps them all."""
+    redis_check: Literal["refuse", "warn"] = "refuse"
+    """Whether a Redis that may drop events when memory is short keeps a service from starting."""
     registry_url: str = ""
-    """Redis in which servers register, and callers find those for which nothing else says where they are; unset: none.
-    """
+    """Redis in which servers register, and callers find those of whom nothing else says where they are; unset: none."""
     registry_url_file: Path | None = None
     """File that holds registry_url instead."""
     registry_lease_s: float = Field(default=6.0, ge=1, le=300)
@@ -78,7 +81,7 @@ class PlatformSettings(BaseSettings):
     max_connection_age_grace_s: float = Field(default=0.0, ge=0, le=2_000_000)
     """Seconds that calls then have to finish before they are cut off; 0: as long as their deadlines allow."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes that serve on the one port. A service with a database of its own has one."""
+    """Processes that serve on the one port."""
     max_concurrent_calls: int = Field(default=256, ge=1, le=1_000_000)
     """Calls a server runs at once at most; more are refused with a push-back. Streams are counted apart."""
     min_concurrent_calls: int = Field(default=16, ge=1, le=1_000_000)
@@ -279,13 +282,6 @@ def describe(*settings: BaseSettings) -> dict[str, Any]:
         for one in settings
         for name, value in one
     }
-
-
-def redacted(text: str) -> str:
-    """The text without the passwords of addresses in it."""
-    for secret in _SECRETS:
-        text = secret.sub(r"\1***\2", text)
-    return text
 
 
 def taken(name: str) -> str:

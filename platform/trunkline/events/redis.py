@@ -6,19 +6,21 @@ silently: behind a new one may stand a server that has lost its last entries, an
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
+from trunkline.events.redis_errors import GroupMissing, RedisUnavailable, mapped, require, translated
 from trunkline.events.shard import Entry, Shard, ShardState
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import confirmed_name, shards_name
+
+__all__ = ["GroupMissing", "Link", "RedisUnavailable"]
 
 FIELD = "e"
 """The one field of an entry: a serialized trunk.event.v1.Envelope."""
@@ -32,14 +34,6 @@ CLAIM = 256
 """Entries taken over from another consumer at once."""
 NEW = ">"
 """Read what nobody in the group has been given yet."""
-
-
-class RedisUnavailable(Exception):
-    """Redis cannot be reached, or refuses: try again later."""
-
-
-class GroupMissing(RedisUnavailable):
-    """A stream, or its group, is gone: Redis has lost data."""
 
 
 class Link:
@@ -78,7 +72,7 @@ class Link:
         """
         self._connecting = True
         try:
-            with _mapped():
+            with mapped():
                 await self._pool.disconnect()
                 await self._client.ping()
         finally:
@@ -86,7 +80,7 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection."""
-        with _mapped():
+        with mapped():
             await self._client.aclose()
             await self._pool.disconnect()
 
@@ -116,7 +110,7 @@ class Link:
             if isinstance(answer, Exception):
                 if added:
                     break
-                raise _translated(answer) from answer
+                raise translated(answer) from answer
             added.append(StreamId.parse(answer))
         return added
 
@@ -133,13 +127,22 @@ class Link:
         answers = await self._pipeline(commands)
         return [_state(info, confirmed) for info, confirmed in zip(answers[::2], answers[1::2], strict=True)]
 
+    async def trim(self, before: Mapping[Shard, StreamId]) -> int:
+        """Drops entries before an id of each stream, roughly: whole nodes of its tree. Gives how many.
+
+        Raises:
+            RedisUnavailable: perhaps they were dropped.
+        """
+        commands = [("XTRIM", shard.stream, "MINID", "~", str(id_)) for shard, id_ in before.items()]
+        return sum(require(await self._pipeline(commands)))
+
     async def set_shards(self, shards: Mapping[str, int]) -> None:
         """Says how many shards each topic has.
 
         Raises:
             RedisUnavailable: that could not be kept.
         """
-        _require(await self._pipeline([("SET", shards_name(topic), count) for topic, count in shards.items()]))
+        require(await self._pipeline([("SET", shards_name(topic), count) for topic, count in shards.items()]))
 
     async def shards(self, topics: Sequence[str]) -> dict[str, int]:
         """How many shards each topic has; those whose publisher has not said so yet are left out.
@@ -147,7 +150,7 @@ class Link:
         Raises:
             RedisUnavailable: Redis does not say.
         """
-        answers = _require(await self._pipeline([("GET", shards_name(topic)) for topic in topics]))
+        answers = require(await self._pipeline([("GET", shards_name(topic)) for topic in topics]))
         return {topic: int(count) for topic, count in zip(topics, answers, strict=True) if count is not None}
 
     async def create_groups(self, group: str, shards: Sequence[Shard]) -> None:
@@ -159,7 +162,7 @@ class Link:
         answers = await self._pipeline(
             [("XGROUP CREATE", shard.stream, group, "0", "MKSTREAM") for shard in shards],
         )
-        _require([None if isinstance(one, ResponseError) and "BUSYGROUP" in str(one) else one for one in answers])
+        require([None if isinstance(one, ResponseError) and "BUSYGROUP" in str(one) else one for one in answers])
 
     async def read(
         self, group: str, consumer: str, after: Mapping[Shard, str], *, count: int, block_s: float | None = None
@@ -181,7 +184,7 @@ class Link:
         if block_s is not None:
             command += ["BLOCK", max(1, round(min(block_s, self.block_s) * 1000))]
         command += ["STREAMS", *(shard.stream for shard in after), *after.values()]
-        with _mapped():
+        with mapped():
             answer = await self._client.execute_command(*command)
         by_stream = {shard.stream.encode(): shard for shard in after}
         return [
@@ -199,26 +202,26 @@ class Link:
         Raises:
             RedisUnavailable: perhaps some were taken over.
         """
-        with _mapped():
+        with mapped():
             consumers = await self._client.execute_command("XINFO CONSUMERS", shard.stream, group)
         claimed = 0
         for name in [one["name"] for one in consumers if one["name"] != group.encode()]:
             claimed += await self._claim(group, shard, name)
-            with _mapped():
+            with mapped():
                 await self._client.execute_command("XGROUP DELCONSUMER", shard.stream, group, name)
         return claimed
 
     async def _claim(self, group: str, shard: Shard, name: bytes) -> int:
         claimed, after = 0, "-"
         while True:
-            with _mapped():
+            with mapped():
                 held = await self._client.execute_command(
                     "XPENDING", shard.stream, group, after, "+", CLAIM, name, parse_detail=True
                 )
             ids = [one["message_id"] for one in held]
             if not ids:
                 return claimed
-            with _mapped():
+            with mapped():
                 # JUSTID: they are read by the one who owns the stream, and counted then.
                 await self._client.execute_command(
                     "XCLAIM", shard.stream, group, group, 0, *ids, "JUSTID", parse_justid=True
@@ -236,7 +239,7 @@ class Link:
         for shard, ids in done.items():
             commands.append(("XACK", shard.stream, group, *map(str, ids)))
             commands.append(("HSET", confirmed_name(*shard), group, str(ids[-1])))
-        _require(await self._pipeline(commands))
+        require(await self._pipeline(commands))
 
     async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes | None, None]:
         """What is published on some channels from now on, until the connection is lost. None: listening has begun.
@@ -244,7 +247,7 @@ class Link:
         Raises:
             RedisUnavailable: it is lost. What is published meanwhile is missed.
         """
-        with _mapped():
+        with mapped():
             async with self._client.pubsub() as subscription:
                 await subscription.subscribe(*channels)
                 awaited = set(channels)
@@ -264,7 +267,7 @@ class Link:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
-        with _mapped():
+        with mapped():
             answers: list[Any] = await pipeline.execute(raise_on_error=False)
         return answers
 
@@ -274,35 +277,13 @@ class Link:
         await connection.on_connect()
 
 
-@contextmanager
-def _mapped() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise _translated(error) from error
-
-
-def _translated(error: Exception) -> RedisUnavailable:
-    text = str(error)
-    # UNBLOCKED: the stream went away under a read that waited.
-    gone = isinstance(error, ResponseError) and text.startswith(("NOGROUP", "UNBLOCKED"))
-    return GroupMissing(text) if gone else RedisUnavailable(text or type(error).__name__)
-
-
-def _require(answers: list[Any]) -> list[Any]:
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise _translated(answer) from answer
-    return answers
-
-
 def _state(info: Any, confirmed: Any) -> ShardState:
     if isinstance(confirmed, Exception):
-        raise _translated(confirmed) from confirmed
+        raise translated(confirmed) from confirmed
     if isinstance(info, ResponseError) and "no such key" in str(info):
         info = {}
     elif isinstance(info, Exception):
-        raise _translated(info) from info
+        raise translated(info) from info
     first = info.get("first-entry")
     return ShardState(
         first=StreamId.parse(first[0]) if first else None,

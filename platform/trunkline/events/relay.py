@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import structlog
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
+from trunkline.events import server_check
 from trunkline.events.outage import Outage, storage_away
 from trunkline.events.outbox import CHUNK, OutboxRows, Sent, Unsent
 from trunkline.events.pause import pause
@@ -19,6 +20,7 @@ from trunkline.events.redis import Link, RedisUnavailable
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import DEFAULT_SHARDS, Topic, TopicError, shard_of
+from trunkline.events.trimming import trim_before
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables
 from trunkline.storage.leases import LeaseLost, Leases
@@ -29,6 +31,8 @@ BATCH = 256
 """Events sent in one pipeline."""
 POLL_S = 1.0
 """Seconds between two looks for what no wake-up told of, and between two looks at what was confirmed."""
+WINDOW_S = 3600.0
+"""Seconds that entries stay in the streams, once every group has confirmed them."""
 T = TypeVar("T")
 _log = structlog.get_logger("trunkline.events")
 
@@ -43,6 +47,8 @@ class RelayCounts:
     """Events that every group has confirmed."""
     lost: int = 0
     """Events that Redis had lost, and that were to be sent again."""
+    trimmed: int = 0
+    """Entries that every group had confirmed, and that were dropped from the streams."""
 
 
 class Relay:
@@ -64,6 +70,7 @@ class Relay:
         shards: int = DEFAULT_SHARDS,
         clock: Clock = SYSTEM_CLOCK,
         poll_s: float = POLL_S,
+        window_s: float = WINDOW_S,
     ) -> None:
         """Puts the parts together.
 
@@ -78,6 +85,7 @@ class Relay:
             shards: Streams of a topic that has never been sent to.
             clock: Stamps what is decided.
             poll_s: Seconds between two looks for what no wake-up told of.
+            window_s: Seconds that entries stay in the streams, once every group has confirmed them.
 
         Raises:
             TopicError: it publishes nothing.
@@ -96,6 +104,7 @@ class Relay:
         self._wanted = dict.fromkeys(self._topics, shards)
         self._clock = clock
         self._poll_s = poll_s
+        self._window_s = window_s
         self._woken = asyncio.Event()
         self._shards: dict[str, int] = {}
         self._positions: dict[Shard, StreamId] = {}
@@ -155,6 +164,9 @@ class Relay:
 
     async def _work(self, stop: asyncio.Event) -> None:
         await self._link.connect()
+        verdict = await server_check.ask(self._link)
+        if verdict.refusal or verdict.warning:
+            (_log.error if verdict.refusal else _log.warning)(verdict.refusal or verdict.warning)
         await self._decide_shards()
         self._positions.clear()
         # Before anything is sent: later ids would hide that entries in the middle are gone.
@@ -209,6 +221,24 @@ class Relay:
             await self._take_back(shard, states[shard])
         for shard, state in states.items():
             await self._confirm(shard, state)
+        await self._trim(states)
+
+    async def _trim(self, states: Mapping[Shard, ShardState]) -> None:
+        """Drops what every group has confirmed, after a while; the outbox keeps it."""
+        now_ms = round(self._clock.now().timestamp() * 1000)
+        before = {
+            shard: id_
+            for shard, state in states.items()
+            if (id_ := self._trim_before(shard, state, now_ms)) is not None
+        }
+        if before:
+            faultpoint("relay.before_trim")
+            self.counts.trimmed += await self._link.trim(before)
+            faultpoint("relay.after_trim")
+
+    def _trim_before(self, shard: Shard, state: ShardState, now_ms: int) -> StreamId | None:
+        groups = self._topics[shard.topic].groups
+        return trim_before(state, groups, now_ms=now_ms, window_s=self._window_s)
 
     async def _take_back(self, shard: Shard, state: ShardState) -> None:
         lost, changed = 0, CHUNK

@@ -60,6 +60,7 @@ def server_command(port: int, data_dir: Path, persistent: bool) -> list[str]:
         "appendfsync": "everysec",
         # Anything else may drop a stream whole when memory is short.
         "maxmemory-policy": "noeviction",
+        "maxmemory": "512mb",
         "daemonize": "no",
         # A title is written over the environment, and with it over the mark by which leftovers are found.
         "set-proc-title": "no",

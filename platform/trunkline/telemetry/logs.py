@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from trunkline.call import current_call
-from trunkline.settings import redacted
+from trunkline.redaction import redacted
 from trunkline.telemetry.card_numbers import card_data_in, masked
 from trunkline.telemetry.lines import Lines, writer
 from trunkline.telemetry.spans import current_trace_id
