@@ -13,9 +13,10 @@ import structlog
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
 from trunkline.events import server_check
+from trunkline.events.hints import Hints
 from trunkline.events.outage import Outage, storage_away
 from trunkline.events.outbox import CHUNK, OutboxRows, Sent, Unsent
-from trunkline.events.pause import pause
+from trunkline.events.pause import end, pause
 from trunkline.events.redis import Link, RedisUnavailable
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.stream_id import StreamId
@@ -97,7 +98,9 @@ class Relay:
             raise TopicError(f"{source} publishes no topic")
         self._database = database
         self._leases = leases
-        leases.watch(self.wake)
+        leases.watch(self._note_change)
+        self._hints = Hints(redis_url, source, self._woken_by_hint)
+        self._changed = asyncio.Event()
         self._rows = OutboxRows(tables, self._topics)
         self._link = Link(redis_url, name=f"{source}-relay")
         self._outage = Outage(f"{source} relay")
@@ -114,6 +117,13 @@ class Relay:
         """Tells it that something was committed; on the event loop."""
         self._woken.set()
 
+    def _note_change(self) -> None:
+        self._changed.set()
+
+    def _woken_by_hint(self) -> None:
+        if self._leases.has(LEASE):
+            self._woken.set()
+
     async def check(self) -> None:
         """For health.
 
@@ -124,15 +134,14 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sends until stop is set, and then once more what is there; while it has the lease."""
+        hearing = asyncio.create_task(self._hints.run(stop))
         try:
             while not stop.is_set():
                 try:
                     if self._leases.is_free(LEASE) and await self._leases.take(LEASE):
                         await self._work(stop)
                     else:
-                        self._outage.over()
-                        self._woken.clear()
-                        await pause(self._poll_s, stop, self._woken)
+                        await self._stand_by(stop)
                 except LeaseLost:
                     _log.warning("another process relays now")
                 except (RedisUnavailable, ServiceError) as error:
@@ -140,7 +149,17 @@ class Relay:
                         raise
                     await pause(self._outage.failed(error), stop)
         finally:
+            await end([hearing])
             await self._end()
+
+    async def _stand_by(self, stop: asyncio.Event) -> None:
+        """Waits for the lease to be free, and tells who has it of what is committed here."""
+        self._outage.over()
+        self._changed.clear()
+        if not await pause(self._poll_s, stop, self._woken, self._changed) or not self._woken.is_set():
+            return
+        self._woken.clear()
+        await self._hints.tell()
 
     async def _end(self) -> None:
         try:
