@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import grpc
 import sqlalchemy as sa
+from trunk.event.v1 import event_log_service_pb2_grpc as event_grpc
 from trunk.identity.v1 import identity_service_pb2 as pb
 from trunk.identity.v1 import identity_service_pb2_grpc as pb_grpc
 
@@ -20,8 +21,9 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.consumer import Consumer
 from trunkline.events.event import Handlers
 from trunkline.events.event_log import EventLogServicer
+from trunkline.events.published import PublishedLog
 from trunkline.events.relay import Relay
-from trunkline.events.topics import declared_topics
+from trunkline.events.topics import declared_topics, topic_of
 from trunkline.health import Check
 from trunkline.interceptors.host import Verifier
 from trunkline.interceptors.invalidation import Invalidation
@@ -167,7 +169,10 @@ class Node(Generic[S]):
         return relay
 
     def consumer(self, storage: Storage, handlers: Handlers) -> Background:
-        """Applies the events of the handlers' topics, each once and in order per key; for `background`."""
+        """Applies the events of the handlers' topics, each once and in order per key; for `background`.
+
+        What is missing is asked of the topics' publishers: they are peers.
+        """
         consumer = Consumer(
             storage.database,
             storage.tables,
@@ -175,11 +180,17 @@ class Node(Generic[S]):
             group=self.name,
             handlers=handlers,
             leases=storage.leases,
+            log=PublishedLog(self._publishers(handlers)),
             clock=self.clock,
             wake=storage.relay.wake if storage.relay else None,
         )
         self._redis_checks.append(consumer.check)
         return consumer.run
+
+    def _publishers(self, handlers: Handlers) -> dict[str, event_grpc.EventLogServiceAsyncStub]:
+        """The log of each topic, at the service that publishes it."""
+        topics = {topic_of(message) for message in handlers}
+        return {topic.name: event_grpc.EventLogServiceStub(self.connect(topic.publisher)) for topic in topics}
 
     def service(
         self,

@@ -48,7 +48,8 @@ def run(
         name: of the service.
         settings_class: its settings.
         build: makes the service from a node.
-        peers: services it calls; where they are must be known at start. They need not run.
+        peers: services it calls, publishers of what it consumes among them; where they are must be known at start.
+            They need not run.
         events: it publishes or consumes, and so needs REDIS_URL.
     """
     loaded, mistakes = read(PlatformSettings, settings_class)
@@ -74,7 +75,7 @@ def run(
         if events:
             asyncio.run(_check_redis(platform))
         asyncio.run(_run(node, build, link))
-    except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused, TlsRefused) as error:
+    except (PortInUse, MetricsPortInUse, ContractError, DatabaseRefused, TlsRefused, UnknownTarget) as error:
         refuse([str(error)])
     except OSError as error:
         refuse([f"{error.filename or platform.var_dir}: {error.strerror or error}"])

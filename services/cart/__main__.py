@@ -8,4 +8,10 @@ from services.cart.app import build
 from services.cart.settings import CartSettings
 
 if __name__ == "__main__":
-    run("cart", CartSettings, build, peers=["account", "item", "payment", "store", "terminal"], events=True)
+    run(
+        "cart",
+        CartSettings,
+        build,
+        peers=["account", "item", "journal", "payment", "report", "stock", "store", "terminal"],
+        events=True,
+    )

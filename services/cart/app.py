@@ -10,6 +10,7 @@ from services.cart.handlers.transaction_service import TransactionServicer
 from services.cart.peers.items import ItemPeer
 from services.cart.peers.payment_methods import PaymentMethodPeer
 from services.cart.peers.receipt_ranges import ReceiptRangePeer
+from services.cart.peers.receivers import ReceiverPeer
 from services.cart.peers.terminals import TerminalPeer
 from services.cart.settings import CartSettings
 from services.cart.storage.tables import METADATA, PLATFORM, VERSIONS
@@ -26,6 +27,6 @@ async def build(node: Node[CartSettings]) -> Service:
         storage,
         servicers=[
             CartServicer(storage.database, storage.unit, terminals, items, methods, ranges),
-            TransactionServicer(storage.database, storage.unit, terminals, methods, ranges),
+            TransactionServicer(storage.database, storage.unit, terminals, methods, ranges, ReceiverPeer(node.connect)),
         ],
     )

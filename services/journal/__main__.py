@@ -8,4 +8,4 @@ from services.journal.app import build
 from services.journal.settings import JournalSettings
 
 if __name__ == "__main__":
-    run("journal", JournalSettings, build, peers=["account"], events=True)
+    run("journal", JournalSettings, build, peers=["account", "cart", "report", "terminal"], events=True)

@@ -8,4 +8,4 @@ from services.report.app import build
 from services.report.settings import ReportSettings
 
 if __name__ == "__main__":
-    run("report", ReportSettings, build, peers=["account", "terminal"], events=True)
+    run("report", ReportSettings, build, peers=["account", "cart", "terminal"], events=True)

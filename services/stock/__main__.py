@@ -8,4 +8,4 @@ from services.stock.app import build
 from services.stock.settings import StockSettings
 
 if __name__ == "__main__":
-    run("stock", StockSettings, build, peers=["account", "item"], events=True)
+    run("stock", StockSettings, build, peers=["account", "cart", "item"], events=True)

@@ -14,7 +14,7 @@ from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
 from trunkline.errors import not_found
 from trunkline.events.event_log_rows import EventLogRows, LogPage, LogQuery, TopicFigures
 from trunkline.events.page_token import page_token, place_of
-from trunkline.events.reach import is_hidden, is_key_hidden, own_tenant
+from trunkline.events.reach import is_hidden, own_tenant, require_reach
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import DEFAULT_SHARDS, Topic
 from trunkline.storage import Database, PlatformTables
@@ -44,14 +44,12 @@ class EventLogServicer(pb_grpc.EventLogServiceServicer):
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:  # noqa: N802
         """Lists events of a topic."""
+        require_reach(tenant_id=request.tenant_id, key=request.key)
         self._require(request.topic)
-        own = own_tenant()
-        if (request.tenant_id and is_hidden(request.tenant_id)) or (request.key and is_key_hidden(request.key)):
-            return pb.ListEventsResponse()
         query = LogQuery(
             request.topic,
             request.key,
-            own or request.tenant_id,
+            own_tenant() or request.tenant_id,
             moment(request.from_time) if request.HasField("from_time") else None,
             moment(request.to_time) if request.HasField("to_time") else None,
         )

@@ -42,6 +42,14 @@ class PublishedLog:
             pb.ListEventsRequest(topic=topic, key=key, from_number=first, to_number=last, page_size=PAGE)
         )
 
+    async def events(self, topic: str, key: str, numbers: range) -> Sequence[bytes]:
+        """Envelopes of some numbers of a key, in order: what a gap is filled with.
+
+        Raises:
+            ServiceError: the publisher does not answer.
+        """
+        return [envelope async for page in self.of_key(topic, key, numbers) for envelope in page]
+
     async def _pages(self, request: pb.ListEventsRequest) -> AsyncIterator[Sequence[bytes]]:
         while True:
             answer = await self._stubs[request.topic].ListEvents(request)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import grpc
+
 from trunkline.call import current_call
+from trunkline.errors import platform_error
 
 
 def own_tenant() -> str:
@@ -16,6 +19,13 @@ def is_hidden(tenant_id: str) -> bool:
     return own_tenant() not in ("", tenant_id)
 
 
-def is_key_hidden(key: str) -> bool:
-    """Whether what belongs to a key is, for this call, not there: keys begin with their tenant."""
-    return is_hidden(key.partition("/")[0])
+def require_reach(*, tenant_id: str = "", key: str = "") -> None:
+    """Lets a call go on that asks for nothing of another tenant than its own; keys begin with their tenant.
+
+    Raises:
+        ServiceError: PERMISSION_DENIED / ACCESS_DENIED.
+    """
+    if (tenant_id and is_hidden(tenant_id)) or (key and is_hidden(key.partition("/")[0])):
+        raise platform_error(
+            grpc.StatusCode.PERMISSION_DENIED, "ACCESS_DENIED", "a call for one tenant is told nothing of another"
+        )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.cart.domain.cart import Till
 from services.cart.domain.checkout import Offer
+from services.cart.domain.delivery import DeliveryState
 from services.cart.domain.numbering import ReceiptRange
 from services.cart.domain.payment import Tender
+from services.cart.domain.transaction import TransactionId
 from services.kernel.ids import TerminalId
 
 
@@ -41,4 +43,12 @@ class ReceiptRanges(Protocol):
 
     async def range_of(self, terminal_id: TerminalId) -> ReceiptRange:
         """The range in force for a terminal."""
+        ...
+
+
+class Receivers(Protocol):
+    """The services that receive transactions."""
+
+    async def states(self, transaction_id: TransactionId) -> Mapping[str, DeliveryState | None]:
+        """What each says of the transaction's event; None where it could not be asked."""
         ...

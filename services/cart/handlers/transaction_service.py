@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from pos.cart.v1 import transaction_service_pb2 as pb
 from pos.cart.v1 import transaction_service_pb2_grpc as pb_grpc
+from pos.event.v1.transaction_log_pb2 import TransactionLog
 from pos.type.v1 import transaction_kind_pb2
+from trunk.event.v1 import consumer_service_pb2
 from trunkline.call import require_tenant
+from trunkline.events import topic_of
 from trunkline.server import Context
 from trunkline.storage import Database, Transaction, UnitOfWork
 
 from services.cart.domain import seal as sealing
 from services.cart.domain import undo
-from services.cart.domain.neighbours import PaymentMethods, ReceiptRanges, Terminals
+from services.cart.domain.delivery import deliveries
+from services.cart.domain.neighbours import PaymentMethods, ReceiptRanges, Receivers, Terminals
 from services.cart.domain.transaction import TransactionId
 from services.cart.handlers.convert_transaction import from_refunds, to_summary, to_transaction
 from services.cart.handlers.publish import commit
@@ -35,12 +40,14 @@ class TransactionServicer(pb_grpc.TransactionServiceServicer):
         terminals: Terminals,
         methods: PaymentMethods,
         ranges: ReceiptRanges,
+        receivers: Receivers,
     ) -> None:
         self._database = database
         self._unit = unit
         self._terminals = terminals
         self._methods = methods
         self._ranges = ranges
+        self._receivers = receivers
 
     @refusals
     async def GetTransaction(self, request: pb.GetTransactionRequest, context: Context) -> pb.GetTransactionResponse:
@@ -162,3 +169,26 @@ class TransactionServicer(pb_grpc.TransactionServiceServicer):
             )
 
         return await self._unit.run(work)
+
+    @refusals
+    async def GetDelivery(self, request: pb.GetDeliveryRequest, context: Context) -> pb.GetDeliveryResponse:
+        """Gets what became of a transaction's event in the services that receive it."""
+        terminal_id = TerminalId(require_store(request.store_code), request.store_code, request.terminal_no)
+        transaction_id = TransactionId(terminal_id, request.transaction_no)
+
+        def read(connection: sa.Connection) -> bool:
+            transactions.get(connection, transaction_id)
+            return transactions.is_confirmed(connection, topic_of(TransactionLog).name, transaction_id)
+
+        confirmed = await self._database.read(read)
+        told = await self._receivers.states(transaction_id)
+        return pb.GetDeliveryResponse(
+            deliveries=[
+                pb.Delivery(
+                    group=one.group,
+                    state=to_enum(consumer_service_pb2.DeliveryState, one.state),
+                    unreachable=one.unreachable,
+                )
+                for one in deliveries(told, confirmed=confirmed)
+            ]
+        )

@@ -14,7 +14,7 @@ from services.cart.domain.record_document import record_from_document, record_to
 from services.cart.domain.seal import Seal
 from services.cart.domain.transaction import TransactionId, TransactionRecord
 from services.cart.domain.undo import Standing, transaction_not_found
-from services.cart.storage.tables import TRANSACTION
+from services.cart.storage.tables import PLATFORM, TRANSACTION
 from services.kernel.ids import TerminalId
 
 _T = TRANSACTION.c
@@ -53,6 +53,17 @@ def get(connection: sa.Connection, transaction_id: TransactionId) -> StoredTrans
     if row is None:
         raise transaction_not_found(transaction_id)
     return _stored(row)
+
+
+def is_confirmed(connection: sa.Connection, topic: str, transaction_id: TransactionId) -> bool:
+    """Whether every service that receives the transaction's event has confirmed it."""
+    columns = PLATFORM.outbox.c
+    query = sa.select(columns.confirmed).where(
+        columns.topic == topic,
+        columns.key == transaction_id.terminal_id.key,
+        columns.number == transaction_id.transaction_no,
+    )
+    return bool(connection.scalar(query))
 
 
 def page(

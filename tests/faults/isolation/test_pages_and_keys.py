@@ -22,7 +22,9 @@ REFUSED = "INVALID_ARGUMENT pos.type/PAGE_TOKEN_INVALID"
 @pytest.mark.usefixtures("unchanged")
 async def test_page_tokens_of_another_tenant(stage: Stage):
     """D10: A's page tokens, for its names and for one's own, also where both have them, are refused as junk is."""
-    lists = [rpc for rpc in in_turn(stage.rpcs) if "page_token" in rpc.request.fields_by_name]
+    # Those of the platform are for services: that their tokens are bound is shown in tests/trunkline/events.
+    shown = (rpc for rpc in in_turn(stage.rpcs) if not rpc.name.startswith("trunk."))
+    lists = [rpc for rpc in shown if "page_token" in rpc.request.fields_by_name]
     assert lists
     for rpc in lists:
         token = json.loads((await _page(stage, rpc, stage.a, stage.a)).body).get("nextPageToken")

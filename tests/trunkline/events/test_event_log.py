@@ -124,6 +124,16 @@ async def test_a_page_token_holds_for_its_list_only(log, publisher):
         assert refused[:2] == ("INVALID_ARGUMENT", "trunk.event/PAGE_TOKEN_INVALID")
 
 
+async def test_a_page_token_holds_for_its_tenant_only(log, publisher):
+    """Where both call for a tenant, one cannot go on where the other was."""
+    await publish(publisher, *"abc")
+    request = pb.ListEventsRequest(topic="notes", page_size=1)
+    request.page_token = (await log.ListEvents(request, metadata=((headers.TENANT, "t"),))).next_page_token
+    assert request.page_token
+    refused = await refusal(log.ListEvents(request, metadata=((headers.TENANT, "other"),)))
+    assert refused[:2] == ("INVALID_ARGUMENT", "trunk.event/PAGE_TOKEN_INVALID")
+
+
 async def test_other_topics_are_unknown(log):
     """A topic that another service publishes, or none, is refused by its name."""
     for topic in ("replies", "nothing"):
@@ -179,12 +189,15 @@ async def test_tells_which_process_relays(log, publisher):
 async def test_a_call_for_a_tenant_sees_that_tenants_events_only(log, publisher):
     """A service that acts for a tenant is told nothing of others; a terminal may not ask at all."""
     await publish(publisher, "a")
+    request = pb.ListEventsRequest(topic="notes")
     for tenant, expected in (("t", 1), ("other", 0)):
-        metadata = ((headers.TENANT, tenant),)
-        for request in (pb.ListEventsRequest(topic="notes"), pb.ListEventsRequest(topic="notes", key=KEY)):
-            assert len((await log.ListEvents(request, metadata=metadata)).events) == expected
-    request = pb.ListEventsRequest(topic="notes", tenant_id="t")
-    assert not (await log.ListEvents(request, metadata=((headers.TENANT, "other"),))).events
+        assert len((await log.ListEvents(request, metadata=((headers.TENANT, tenant),))).events) == expected
+    requests: list[dict[str, Any]] = [{"key": KEY}, {"tenant_id": "t"}]
+    for asked in requests:
+        request = pb.ListEventsRequest(topic="notes", **asked)
+        assert len((await log.ListEvents(request, metadata=((headers.TENANT, "t"),))).events) == 1
+        refused = await refusal(log.ListEvents(request, metadata=((headers.TENANT, "other"),)))
+        assert refused[:2] == ("PERMISSION_DENIED", "trunk/ACCESS_DENIED")
     (event_id,) = await publisher.read(
         lambda connection: connection.scalars(sa.select(PLATFORM.outbox.c.event_id)).all()
     )

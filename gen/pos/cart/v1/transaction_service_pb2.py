@@ -27,10 +27,11 @@ from pos.cart.v1 import transaction_pb2 as pos_dot_cart_dot_v1_dot_transaction__
 from pos.type.v1 import date_pb2 as pos_dot_type_dot_v1_dot_date__pb2
 from pos.type.v1 import money_pb2 as pos_dot_type_dot_v1_dot_money__pb2
 from pos.type.v1 import transaction_kind_pb2 as pos_dot_type_dot_v1_dot_transaction__kind__pb2
+from trunk.event.v1 import consumer_service_pb2 as trunk_dot_event_dot_v1_dot_consumer__service__pb2
 from trunk.policy.v1 import policy_pb2 as trunk_dot_policy_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%pos/cart/v1/transaction_service.proto\x12\x0bpos.cart.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dpos/cart/v1/transaction.proto\x1a\x16pos/type/v1/date.proto\x1a\x17pos/type/v1/money.proto\x1a\"pos/type/v1/transaction_kind.proto\x1a\x1ctrunk/policy/v1/policy.proto\"\x8b\x01\n\x15GetTransactionRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12\x1f\n\x0etransaction_no\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"G\n\x16GetTransactionResponse\x12-\n\x0btransaction\x18\x01 \x01(\x0b\x32\x18.pos.cart.v1.Transaction\"\x85\x02\n\x17ListTransactionsRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12-\n\x12\x66rom_business_date\x18\x03 \x01(\x0b\x32\x11.pos.type.v1.Date\x12+\n\x10to_business_date\x18\x04 \x01(\x0b\x32\x11.pos.type.v1.Date\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"j\n\x18ListTransactionsResponse\x12\x35\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1f.pos.cart.v1.TransactionSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb6\x01\n\x0cTenderAmount\x12\x39\n\x13payment_method_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12k\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x12.pos.type.v1.MoneyBG\xbaHD\xba\x01>\n\x0emoney.positive\x12\x16must be more than zero\x1a\x14this.minor_units > 0\xc8\x01\x01\"p\n\x16VoidTransactionRequest\x12\x1f\n\x0etransaction_no\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x35\n\x08payments\x18\x02 \x03(\x0b\x32\x19.pos.cart.v1.TenderAmountB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x9d\x01\n\x17VoidTransactionResponse\x12\x16\n\x0etransaction_no\x18\x01 \x01(\x03\x12\x12\n\nreceipt_no\x18\x02 \x01(\x03\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.pos.type.v1.TransactionKind\x12*\n\x0etotal_with_tax\x18\x04 \x01(\x0b\x32\x12.pos.type.v1.Money\"\x93\x01\n\x18ReturnTransactionRequest\x12\x1f\n\x0bterminal_no\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12\x1f\n\x0etransaction_no\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x35\n\x08payments\x18\x03 \x03(\x0b\x32\x19.pos.cart.v1.TenderAmountB\x08\xbaH\x05\x92\x01\x02\x10\x64\"s\n\x19ReturnTransactionResponse\x12\x16\n\x0etransaction_no\x18\x01 \x01(\x03\x12\x12\n\nreceipt_no\x18\x02 \x01(\x03\x12*\n\x0etotal_with_tax\x18\x03 \x01(\x0b\x32\x12.pos.type.v1.Money\"\x8a\x01\n\x12SealOpeningRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12!\n\x10\x62usiness_counter\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"M\n\x13SealOpeningResponse\x12\x19\n\x11transaction_count\x18\x01 \x01(\x03\x12\x1b\n\x13last_transaction_no\x18\x02 \x01(\x03\x32\xbb\x04\n\x12TransactionService\x12h\n\x0eGetTransaction\x12\".pos.cart.v1.GetTransactionRequest\x1a#.pos.cart.v1.GetTransactionResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x12n\n\x10ListTransactions\x12$.pos.cart.v1.ListTransactionsRequest\x1a%.pos.cart.v1.ListTransactionsResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x12q\n\x0fVoidTransaction\x12#.pos.cart.v1.VoidTransactionRequest\x1a$.pos.cart.v1.VoidTransactionResponse\"\x13\x90\x02\x02\x92\xb8\x18\x0c\n\x02\x08\x05\x10\x03\x1a\x04till\x12w\n\x11ReturnTransaction\x12%.pos.cart.v1.ReturnTransactionRequest\x1a&.pos.cart.v1.ReturnTransactionResponse\"\x13\x90\x02\x02\x92\xb8\x18\x0c\n\x02\x08\x05\x10\x03\x1a\x04till\x12_\n\x0bSealOpening\x12\x1f.pos.cart.v1.SealOpeningRequest\x1a .pos.cart.v1.SealOpeningResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%pos/cart/v1/transaction_service.proto\x12\x0bpos.cart.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1dpos/cart/v1/transaction.proto\x1a\x16pos/type/v1/date.proto\x1a\x17pos/type/v1/money.proto\x1a\"pos/type/v1/transaction_kind.proto\x1a%trunk/event/v1/consumer_service.proto\x1a\x1ctrunk/policy/v1/policy.proto\"\x8b\x01\n\x15GetTransactionRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12\x1f\n\x0etransaction_no\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"G\n\x16GetTransactionResponse\x12-\n\x0btransaction\x18\x01 \x01(\x0b\x32\x18.pos.cart.v1.Transaction\"\x85\x02\n\x17ListTransactionsRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12-\n\x12\x66rom_business_date\x18\x03 \x01(\x0b\x32\x11.pos.type.v1.Date\x12+\n\x10to_business_date\x18\x04 \x01(\x0b\x32\x11.pos.type.v1.Date\x12\x1d\n\tpage_size\x18\x05 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xf4\x03(\x00\x12\x1c\n\npage_token\x18\x06 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"j\n\x18ListTransactionsResponse\x12\x35\n\x0ctransactions\x18\x01 \x03(\x0b\x32\x1f.pos.cart.v1.TransactionSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb6\x01\n\x0cTenderAmount\x12\x39\n\x13payment_method_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12k\n\x06\x61mount\x18\x02 \x01(\x0b\x32\x12.pos.type.v1.MoneyBG\xbaHD\xba\x01>\n\x0emoney.positive\x12\x16must be more than zero\x1a\x14this.minor_units > 0\xc8\x01\x01\"p\n\x16VoidTransactionRequest\x12\x1f\n\x0etransaction_no\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x35\n\x08payments\x18\x02 \x03(\x0b\x32\x19.pos.cart.v1.TenderAmountB\x08\xbaH\x05\x92\x01\x02\x10\x64\"\x9d\x01\n\x17VoidTransactionResponse\x12\x16\n\x0etransaction_no\x18\x01 \x01(\x03\x12\x12\n\nreceipt_no\x18\x02 \x01(\x03\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.pos.type.v1.TransactionKind\x12*\n\x0etotal_with_tax\x18\x04 \x01(\x0b\x32\x12.pos.type.v1.Money\"\x93\x01\n\x18ReturnTransactionRequest\x12\x1f\n\x0bterminal_no\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12\x1f\n\x0etransaction_no\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\x12\x35\n\x08payments\x18\x03 \x03(\x0b\x32\x19.pos.cart.v1.TenderAmountB\x08\xbaH\x05\x92\x01\x02\x10\x64\"s\n\x19ReturnTransactionResponse\x12\x16\n\x0etransaction_no\x18\x01 \x01(\x03\x12\x12\n\nreceipt_no\x18\x02 \x01(\x03\x12*\n\x0etotal_with_tax\x18\x03 \x01(\x0b\x32\x12.pos.type.v1.Money\"\x8a\x01\n\x12SealOpeningRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12!\n\x10\x62usiness_counter\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"M\n\x13SealOpeningResponse\x12\x19\n\x11transaction_count\x18\x01 \x01(\x03\x12\x1b\n\x13last_transaction_no\x18\x02 \x01(\x03\"\\\n\x08\x44\x65livery\x12\r\n\x05group\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.trunk.event.v1.DeliveryState\x12\x13\n\x0bunreachable\x18\x03 \x01(\x08\"\x88\x01\n\x12GetDeliveryRequest\x12\x30\n\nstore_code\x18\x01 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[A-Za-z0-9_-]{1,32}$\x12\x1f\n\x0bterminal_no\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x8fN(\x01\x12\x1f\n\x0etransaction_no\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x01\"@\n\x13GetDeliveryResponse\x12)\n\ndeliveries\x18\x01 \x03(\x0b\x32\x15.pos.cart.v1.Delivery2\x9c\x05\n\x12TransactionService\x12h\n\x0eGetTransaction\x12\".pos.cart.v1.GetTransactionRequest\x1a#.pos.cart.v1.GetTransactionResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x12n\n\x10ListTransactions\x12$.pos.cart.v1.ListTransactionsRequest\x1a%.pos.cart.v1.ListTransactionsResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x12q\n\x0fVoidTransaction\x12#.pos.cart.v1.VoidTransactionRequest\x1a$.pos.cart.v1.VoidTransactionResponse\"\x13\x90\x02\x02\x92\xb8\x18\x0c\n\x02\x08\x05\x10\x03\x1a\x04till\x12w\n\x11ReturnTransaction\x12%.pos.cart.v1.ReturnTransactionRequest\x1a&.pos.cart.v1.ReturnTransactionResponse\"\x13\x90\x02\x02\x92\xb8\x18\x0c\n\x02\x08\x05\x10\x03\x1a\x04till\x12_\n\x0bSealOpening\x12\x1f.pos.cart.v1.SealOpeningRequest\x1a .pos.cart.v1.SealOpeningResponse\"\r\x90\x02\x02\x92\xb8\x18\x06\n\x02\x08\x05\x10\x04\x12_\n\x0bGetDelivery\x12\x1f.pos.cart.v1.GetDeliveryRequest\x1a .pos.cart.v1.GetDeliveryResponse\"\r\x90\x02\x01\x92\xb8\x18\x06\n\x02\x08\x02\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -71,6 +72,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEALOPENINGREQUEST'].fields_by_name['terminal_no']._serialized_options = b'\272H\007\032\005\030\217N(\001'
   _globals['_SEALOPENINGREQUEST'].fields_by_name['business_counter']._loaded_options = None
   _globals['_SEALOPENINGREQUEST'].fields_by_name['business_counter']._serialized_options = b'\272H\004\"\002(\001'
+  _globals['_GETDELIVERYREQUEST'].fields_by_name['store_code']._loaded_options = None
+  _globals['_GETDELIVERYREQUEST'].fields_by_name['store_code']._serialized_options = b'\272H\031r\0272\025^[A-Za-z0-9_-]{1,32}$'
+  _globals['_GETDELIVERYREQUEST'].fields_by_name['terminal_no']._loaded_options = None
+  _globals['_GETDELIVERYREQUEST'].fields_by_name['terminal_no']._serialized_options = b'\272H\007\032\005\030\217N(\001'
+  _globals['_GETDELIVERYREQUEST'].fields_by_name['transaction_no']._loaded_options = None
+  _globals['_GETDELIVERYREQUEST'].fields_by_name['transaction_no']._serialized_options = b'\272H\004\"\002(\001'
   _globals['_TRANSACTIONSERVICE'].methods_by_name['GetTransaction']._loaded_options = None
   _globals['_TRANSACTIONSERVICE'].methods_by_name['GetTransaction']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\002\020\002'
   _globals['_TRANSACTIONSERVICE'].methods_by_name['ListTransactions']._loaded_options = None
@@ -81,28 +88,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSACTIONSERVICE'].methods_by_name['ReturnTransaction']._serialized_options = b'\220\002\002\222\270\030\014\n\002\010\005\020\003\032\004till'
   _globals['_TRANSACTIONSERVICE'].methods_by_name['SealOpening']._loaded_options = None
   _globals['_TRANSACTIONSERVICE'].methods_by_name['SealOpening']._serialized_options = b'\220\002\002\222\270\030\006\n\002\010\005\020\004'
-  _globals['_GETTRANSACTIONREQUEST']._serialized_start=230
-  _globals['_GETTRANSACTIONREQUEST']._serialized_end=369
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=371
-  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=442
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=445
-  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=706
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=708
-  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=814
-  _globals['_TENDERAMOUNT']._serialized_start=817
-  _globals['_TENDERAMOUNT']._serialized_end=999
-  _globals['_VOIDTRANSACTIONREQUEST']._serialized_start=1001
-  _globals['_VOIDTRANSACTIONREQUEST']._serialized_end=1113
-  _globals['_VOIDTRANSACTIONRESPONSE']._serialized_start=1116
-  _globals['_VOIDTRANSACTIONRESPONSE']._serialized_end=1273
-  _globals['_RETURNTRANSACTIONREQUEST']._serialized_start=1276
-  _globals['_RETURNTRANSACTIONREQUEST']._serialized_end=1423
-  _globals['_RETURNTRANSACTIONRESPONSE']._serialized_start=1425
-  _globals['_RETURNTRANSACTIONRESPONSE']._serialized_end=1540
-  _globals['_SEALOPENINGREQUEST']._serialized_start=1543
-  _globals['_SEALOPENINGREQUEST']._serialized_end=1681
-  _globals['_SEALOPENINGRESPONSE']._serialized_start=1683
-  _globals['_SEALOPENINGRESPONSE']._serialized_end=1760
-  _globals['_TRANSACTIONSERVICE']._serialized_start=1763
-  _globals['_TRANSACTIONSERVICE']._serialized_end=2334
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['GetDelivery']._loaded_options = None
+  _globals['_TRANSACTIONSERVICE'].methods_by_name['GetDelivery']._serialized_options = b'\220\002\001\222\270\030\006\n\002\010\002\020\002'
+  _globals['_GETTRANSACTIONREQUEST']._serialized_start=269
+  _globals['_GETTRANSACTIONREQUEST']._serialized_end=408
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_start=410
+  _globals['_GETTRANSACTIONRESPONSE']._serialized_end=481
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_start=484
+  _globals['_LISTTRANSACTIONSREQUEST']._serialized_end=745
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_start=747
+  _globals['_LISTTRANSACTIONSRESPONSE']._serialized_end=853
+  _globals['_TENDERAMOUNT']._serialized_start=856
+  _globals['_TENDERAMOUNT']._serialized_end=1038
+  _globals['_VOIDTRANSACTIONREQUEST']._serialized_start=1040
+  _globals['_VOIDTRANSACTIONREQUEST']._serialized_end=1152
+  _globals['_VOIDTRANSACTIONRESPONSE']._serialized_start=1155
+  _globals['_VOIDTRANSACTIONRESPONSE']._serialized_end=1312
+  _globals['_RETURNTRANSACTIONREQUEST']._serialized_start=1315
+  _globals['_RETURNTRANSACTIONREQUEST']._serialized_end=1462
+  _globals['_RETURNTRANSACTIONRESPONSE']._serialized_start=1464
+  _globals['_RETURNTRANSACTIONRESPONSE']._serialized_end=1579
+  _globals['_SEALOPENINGREQUEST']._serialized_start=1582
+  _globals['_SEALOPENINGREQUEST']._serialized_end=1720
+  _globals['_SEALOPENINGRESPONSE']._serialized_start=1722
+  _globals['_SEALOPENINGRESPONSE']._serialized_end=1799
+  _globals['_DELIVERY']._serialized_start=1801
+  _globals['_DELIVERY']._serialized_end=1893
+  _globals['_GETDELIVERYREQUEST']._serialized_start=1896
+  _globals['_GETDELIVERYREQUEST']._serialized_end=2032
+  _globals['_GETDELIVERYRESPONSE']._serialized_start=2034
+  _globals['_GETDELIVERYRESPONSE']._serialized_end=2098
+  _globals['_TRANSACTIONSERVICE']._serialized_start=2101
+  _globals['_TRANSACTIONSERVICE']._serialized_end=2769
 # @@protoc_insertion_point(module_scope)

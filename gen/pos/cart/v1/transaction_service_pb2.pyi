@@ -11,6 +11,7 @@ from pos.cart.v1 import transaction_pb2 as _transaction_pb2
 from pos.type.v1 import date_pb2 as _date_pb2
 from pos.type.v1 import money_pb2 as _money_pb2
 from pos.type.v1 import transaction_kind_pb2 as _transaction_kind_pb2
+from trunk.event.v1 import consumer_service_pb2 as _consumer_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -361,3 +362,89 @@ class SealOpeningResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SealOpeningResponse: _TypeAlias = SealOpeningResponse  # noqa: Y015
+
+@_typing.final
+class Delivery(_message.Message):
+    """What became of a transaction's event in one service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """The service, such as `report`."""
+    state: _consumer_service_pb2.DeliveryState.ValueType
+    """What became of it there."""
+    unreachable: _builtins.bool
+    """The service could not be asked: then `state` is DELIVERED if it has confirmed the event, as it also does to one it
+    has set aside, and else WAITING.
+    """
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        state: _consumer_service_pb2.DeliveryState.ValueType = ...,
+        unreachable: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "state", b"state", "unreachable", b"unreachable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class GetDeliveryRequest(_message.Message):
+    """Request of TransactionService.GetDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_CODE_FIELD_NUMBER: _builtins.int
+    TERMINAL_NO_FIELD_NUMBER: _builtins.int
+    TRANSACTION_NO_FIELD_NUMBER: _builtins.int
+    store_code: _builtins.str
+    """Store of the terminal. Required."""
+    terminal_no: _builtins.int
+    """Terminal that made it, 1 to 9999. Required."""
+    transaction_no: _builtins.int
+    """Its number on that terminal, from 1. Required."""
+    def __init__(
+        self,
+        *,
+        store_code: _builtins.str = ...,
+        terminal_no: _builtins.int = ...,
+        transaction_no: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["store_code", b"store_code", "terminal_no", b"terminal_no", "transaction_no", b"transaction_no"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDeliveryRequest: _TypeAlias = GetDeliveryRequest  # noqa: Y015
+
+@_typing.final
+class GetDeliveryResponse(_message.Message):
+    """Response of TransactionService.GetDelivery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
+        """One for each service that consumes transactions, by name."""
+
+    def __init__(
+        self,
+        *,
+        deliveries: _abc.Iterable[Global___Delivery] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDeliveryResponse: _TypeAlias = GetDeliveryResponse  # noqa: Y015

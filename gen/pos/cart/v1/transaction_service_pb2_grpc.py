@@ -62,6 +62,11 @@ class TransactionServiceStub:
                 request_serializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.SealOpeningRequest.SerializeToString,
                 response_deserializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.SealOpeningResponse.FromString,
                 _registered_method=True)
+        self.GetDelivery = channel.unary_unary(
+                '/pos.cart.v1.TransactionService/GetDelivery',
+                request_serializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.GetDeliveryRequest.SerializeToString,
+                response_deserializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.GetDeliveryResponse.FromString,
+                _registered_method=True)
 
 
 class TransactionServiceServicer:
@@ -130,6 +135,15 @@ class TransactionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDelivery(self, request, context):
+        """Gets what became of a transaction's event: whether report, journal and stock have it.
+
+        Errors: NOT_FOUND/TRANSACTION_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TransactionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -157,6 +171,11 @@ def add_TransactionServiceServicer_to_server(servicer, server):
                     servicer.SealOpening,
                     request_deserializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.SealOpeningRequest.FromString,
                     response_serializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.SealOpeningResponse.SerializeToString,
+            ),
+            'GetDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDelivery,
+                    request_deserializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.GetDeliveryRequest.FromString,
+                    response_serializer=pos_dot_cart_dot_v1_dot_transaction__service__pb2.GetDeliveryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -297,6 +316,33 @@ class TransactionService:
             '/pos.cart.v1.TransactionService/SealOpening',
             pos_dot_cart_dot_v1_dot_transaction__service__pb2.SealOpeningRequest.SerializeToString,
             pos_dot_cart_dot_v1_dot_transaction__service__pb2.SealOpeningResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/pos.cart.v1.TransactionService/GetDelivery',
+            pos_dot_cart_dot_v1_dot_transaction__service__pb2.GetDeliveryRequest.SerializeToString,
+            pos_dot_cart_dot_v1_dot_transaction__service__pb2.GetDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,11 @@ class TransactionServiceStub:
     they hold for ever; sealing again gives the first answer, under any idempotency key.
     Errors: FAILED_PRECONDITION/CARTS_UNFINISHED.
     """
+    GetDelivery: _grpc.UnaryUnaryMultiCallable[_transaction_service_pb2.GetDeliveryRequest, _transaction_service_pb2.GetDeliveryResponse]
+    """Gets what became of a transaction's event: whether report, journal and stock have it.
+
+    Errors: NOT_FOUND/TRANSACTION_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
+    """
 
 @_typing.type_check_only
 class TransactionServiceAsyncStub(TransactionServiceStub):
@@ -124,6 +129,11 @@ class TransactionServiceAsyncStub(TransactionServiceStub):
     Refused while carts of the opening are unfinished. In one transaction the seal is set and the numbers are read, so
     they hold for ever; sealing again gives the first answer, under any idempotency key.
     Errors: FAILED_PRECONDITION/CARTS_UNFINISHED.
+    """
+    GetDelivery: _aio.UnaryUnaryMultiCallable[_transaction_service_pb2.GetDeliveryRequest, _transaction_service_pb2.GetDeliveryResponse]  # type: ignore[assignment]
+    """Gets what became of a transaction's event: whether report, journal and stock have it.
+
+    Errors: NOT_FOUND/TRANSACTION_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
     """
 
 class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -200,6 +210,17 @@ class TransactionServiceServicer(metaclass=_abc_1.ABCMeta):
         Refused while carts of the opening are unfinished. In one transaction the seal is set and the numbers are read, so
         they hold for ever; sealing again gives the first answer, under any idempotency key.
         Errors: FAILED_PRECONDITION/CARTS_UNFINISHED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDelivery(
+        self,
+        request: _transaction_service_pb2.GetDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transaction_service_pb2.GetDeliveryResponse, _abc.Awaitable[_transaction_service_pb2.GetDeliveryResponse]]:
+        """Gets what became of a transaction's event: whether report, journal and stock have it.
+
+        Errors: NOT_FOUND/TRANSACTION_NOT_FOUND, PERMISSION_DENIED/STORE_FOREIGN.
         """
 
 def add_TransactionServiceServicer_to_server(servicer: TransactionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
