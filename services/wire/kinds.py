@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from trunkline.events import Unreadable
+
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -14,8 +16,11 @@ def to_enum(wrapper: Any, value: StrEnum) -> Any:
 
 
 def from_enum(wrapper: Any, kind: type[E], number: int) -> E:
-    """The kernel's value of a proto enum's number; ValueError for UNSPECIFIED and unknown ones."""
-    return kind(wrapper.Name(number).removeprefix(_prefix(wrapper)))
+    """The kernel's value of a proto enum's number; Unreadable for UNSPECIFIED and unknown ones."""
+    try:
+        return kind(wrapper.Name(number).removeprefix(_prefix(wrapper)))
+    except ValueError:
+        raise Unreadable(f"{wrapper.DESCRIPTOR.full_name} {number} is not known") from None
 
 
 def _prefix(wrapper: Any) -> str:

@@ -6,6 +6,7 @@ from trunkline.events.redis import RedisUnavailable
 from trunkline.events.relay import Relay
 from trunkline.events.tail import tail
 from trunkline.events.topics import Topic, TopicError, declared_topics, topic_of
+from trunkline.events.unreadable import Unreadable
 
 __all__ = [
     "Consumer",
@@ -17,6 +18,7 @@ __all__ = [
     "Relay",
     "Topic",
     "TopicError",
+    "Unreadable",
     "declared_topics",
     "tail",
     "topic_of",

@@ -14,6 +14,7 @@ from trunkline.events.aside import Aside, Failure
 from trunkline.events.event import Arrival, ConsumerTransaction
 from trunkline.events.inbox import ATTEMPTS, Verdict, decide
 from trunkline.events.ledger import Key, Ledger
+from trunkline.events.unreadable import WHY, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Outbox, PlatformTables
 from trunkline.telemetry.traces import TRACES
@@ -190,8 +191,8 @@ class Applying:
         outcome.applied.append(arrival)
 
     def _bury(self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, now: datetime) -> None:
-        unknown = arrival.envelope is not None and f"of type {arrival.envelope.type}"
-        self.aside.bury(connection, arrival, Failure(unknown or "no envelope of this topic", 1, now), now)
+        error = explain(arrival.envelope, WHY[arrival.refusal])
+        self.aside.bury(connection, arrival, Failure(error, 1, now), now)
         outcome.dead.append(arrival)
 
     def _skip(

@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.events.event import APPLY_FAILED, UNDECODABLE, UNKNOWN_TYPE, Arrival
+from trunkline.events.event import APPLY_FAILED, Arrival
 from trunkline.events.inbox import Waiting
 from trunkline.events.ledger import Key
+from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
 
 
@@ -23,6 +24,20 @@ class Parked:
     """What decides when it is tried."""
     data: bytes
     """The envelope's bytes, as they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter."""
+
+    id: int
+    """Its own."""
+    topic: str
+    """Topic it came on."""
+    data: bytes
+    """The envelope's bytes, as they came."""
+    reason: str
+    """Why it is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +121,22 @@ class Aside:
         statement = sa.update(table).where(*self._of(key), table.c.number.in_(numbers))
         connection.execute(statement.values(attempts=table.c.attempts + 1))
 
-    def unreadable(self, connection: sa.Connection, limit: int) -> list[tuple[str, bytes]]:
-        """Topic and bytes of open dead letters that this consumer could not read, oldest first."""
+    def unreadable(self, connection: sa.Connection, *, after: int, limit: int) -> list[Letter]:
+        """Open dead letters that a consumer could not read, oldest first, after the id of one."""
         columns = self._dead.c
         rows = connection.execute(
-            sa.select(columns.topic, columns.envelope)
+            sa.select(columns.id, columns.topic, columns.envelope, columns.reason)
             .where(
                 columns.consumer_group == self._group,
                 columns.closed_time.is_(None),
-                columns.reason.in_((UNKNOWN_TYPE, UNDECODABLE)),
+                columns.reason.in_(UNREADABLE),
                 columns.key.is_not(None),
+                columns.id > after,
             )
             .order_by(columns.id)
             .limit(limit)
         )
-        return [(row.topic, row.envelope) for row in rows]
+        return [Letter(*row) for row in rows]
 
     def take(self, connection: sa.Connection, arrival: Arrival) -> None:
         """Removes a parked event: something has become of it."""

@@ -11,12 +11,9 @@ from trunk.event.v1 import envelope_pb2
 
 from trunkline.events.shard import Entry
 from trunkline.events.topics import topic_of
+from trunkline.events.unreadable import UNDECODABLE, UNKNOWN_TYPE, known_fingerprint
 from trunkline.storage import Transaction
 
-UNDECODABLE = "UNDECODABLE"
-"""The bytes are no envelope of this topic, or the payload is not a message of its type."""
-UNKNOWN_TYPE = "UNKNOWN_TYPE"
-"""No handler knows the payload's type."""
 APPLY_FAILED = "APPLY_FAILED"
 """Applying the event failed as often as is tried."""
 
@@ -74,6 +71,18 @@ class Arrival:
         """Its number there."""
         assert self.envelope is not None
         return self.envelope.number
+
+    @property
+    def named(self) -> dict[str, object]:
+        """What logs call it; what cannot be read, with its type's contract on either side."""
+        envelope = self.envelope
+        if envelope is None:
+            return {"topic": self.topic, "entry": str(self.entry.id) if self.entry is not None else ""}
+        named: dict[str, object] = {"topic": self.topic, "key": envelope.key, "number": envelope.number}
+        named["type"] = envelope.type
+        if self.refusal:
+            named |= {"fingerprint": envelope.fingerprint, "known_fingerprint": known_fingerprint(envelope.type)}
+        return named
 
 
 class Decoder:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -19,7 +20,9 @@ from trunkline.events.inbox import ATTEMPTS, Plan, plan, retry_time
 from trunkline.events.ledger import Key
 from trunkline.events.outage import storage_away
 from trunkline.events.ownership import Ownership
+from trunkline.events.resuming import Resuming
 from trunkline.events.shard import Shard
+from trunkline.events.unreadable import UNKNOWN_VALUE, Unreadable, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost
@@ -81,6 +84,7 @@ class Settling:
         self._applying = applying
         self._decoder = decoder
         self._ownership = ownership
+        self._resuming = Resuming(database, applying.aside, decoder, ownership)
         self._clock = clock
         self._wake = wake
         self._missing = missing
@@ -134,7 +138,10 @@ class Settling:
             if storage_away(error):
                 raise
             if len(arrivals) == 1:
-                await self._set_aside(arrivals[0], describe(error))
+                if isinstance(error, Unreadable):
+                    await self._refuse(arrivals[0], error)
+                else:
+                    await self._set_aside(arrivals[0], describe(error))
                 return
             middle = len(arrivals) // 2
             await self.settle(arrivals[:middle], tried=tried)
@@ -197,20 +204,18 @@ class Settling:
         await self.settle(arrivals)
 
     async def _resume_unreadable(self) -> None:
-        letters = await self._database.read(lambda connection: self._applying.aside.unreadable(connection, BATCH))
-        arrivals = [self._decoder.decode(topic, data) for topic, data in letters]
-        readable = [one for one in arrivals if not one.refusal and self._ownership.owns_key(*one.key)]
-        if not readable:
-            return
-        now = self._clock.now()
+        events = 0
+        async for arrivals in self._resuming.pages():
+            now = self._clock.now()
+            await self._write(self._shards(arrivals), partial(self._park, arrivals=arrivals, now=now))
+            events += len(arrivals)
+        if events:
+            _log.info("events that could not be read are tried again", events=events)
 
-        def park(connection: sa.Connection) -> None:
-            for one in readable:
-                if not self._applying.aside.is_parked(connection, one):
-                    self._applying.aside.park(connection, one, now)
-
-        await self._write(self._shards(readable), park)
-        _log.info("events that could not be read are tried again", events=len(readable))
+    def _park(self, connection: sa.Connection, arrivals: Sequence[Arrival], now: datetime) -> None:
+        for one in arrivals:
+            if not self._applying.aside.is_parked(connection, one):
+                self._applying.aside.park(connection, one, now)
 
     async def _write(self, shards: Iterable[Shard], work: Callable[[sa.Connection], T]) -> T:
         """A transaction on what is of some shards, if they are this process's."""
@@ -257,7 +262,18 @@ class Settling:
             lambda connection: self._applying.set_aside(connection, arrival, error, now, retry_time=again),
         )
         faultpoint("consumer.after_bury" if outcome.dead else "consumer.after_park")
-        _log.warning("an event was not applied", error=error, attempts=arrival.attempts + 1, **_named(arrival))
+        _log.warning("an event was not applied", error=error, attempts=arrival.attempts + 1, **arrival.named)
+        self._note(outcome, now)
+
+    async def _refuse(self, arrival: Arrival, error: Unreadable) -> None:
+        """Makes an event a dead letter whose handler cannot read it: another attempt of this release cannot either."""
+        now = self._clock.now()
+        refused = replace(arrival, refusal=UNKNOWN_VALUE, attempts=arrival.attempts + 1)
+        text = explain(arrival.envelope, str(error))
+        outcome = await self._write(
+            self._shards([arrival]), lambda connection: self._applying.give_up(connection, refused, text, now)
+        )
+        faultpoint("consumer.after_bury")
         self._note(outcome, now)
 
     def _note(self, outcome: Outcome, now: datetime) -> None:
@@ -271,18 +287,11 @@ class Settling:
         for told in outcome.told:
             told()
         for arrival in outcome.dead:
-            _log.error("an event is a dead letter", reason=arrival.refusal or "APPLY_FAILED", **_named(arrival))
+            _log.error("an event is a dead letter", reason=arrival.refusal or "APPLY_FAILED", **arrival.named)
         for key in {arrival.key for arrival in outcome.parked} | (outcome.moved & self._parked.keys()):
             self._parked[key] = now
         if outcome.published and self._wake is not None:
             self._wake()
-
-
-def _named(arrival: Arrival) -> dict[str, object]:
-    if arrival.envelope is None:
-        return {"topic": arrival.topic, "entry": str(arrival.entry.id) if arrival.entry is not None else ""}
-    envelope = arrival.envelope
-    return {"topic": arrival.topic, "key": envelope.key, "number": envelope.number, "type": envelope.type}
 
 
 def _span(numbers: range) -> str:

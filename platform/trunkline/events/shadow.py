@@ -16,6 +16,7 @@ from trunkline.events.aside import Aside, Failure
 from trunkline.events.event import Arrival, ConsumerTransaction, Decoder, Handlers
 from trunkline.events.failure import describe
 from trunkline.events.ledger import Key, Ledger
+from trunkline.events.unreadable import WHY, Unreadable, explain
 from trunkline.storage import Outbox, PlatformTables, sqlite
 
 BUSY_TIMEOUT_S = 5.0
@@ -109,7 +110,9 @@ class Shadow:
         if missing:
             self.counts.missing += len(missing)
             self._ledger.open_holes(connection, arrival.key, missing, MISSING, now)
-        error = arrival.refusal or self._effect(connection, arrival)
+        error = (
+            explain(arrival.envelope, WHY[arrival.refusal]) if arrival.refusal else self._effect(connection, arrival)
+        )
         if not error:
             self.counts.applied += 1
             applied.append(arrival)
@@ -132,6 +135,8 @@ class Shadow:
                 acting_for(envelope.tenant_id, method=method, request_id=envelope.request_id) as call,
             ):
                 arrival.handler(ConsumerTransaction(connection, self._outbox, then, call), arrival.event)
+        except Unreadable as error:
+            return explain(envelope, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is about this event, and is told
             return describe(error)
         return ""

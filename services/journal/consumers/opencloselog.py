@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pos.event.v1.open_close_log_pb2 import OpenCloseLog
 from trunkline.events.event import ConsumerTransaction, Event
+from trunkline.events.unreadable import Unreadable
 
 from services.journal.consumers.convert import occurrence_of, position_of
 from services.journal.domain.entry import Entry, close_entry, open_entry
@@ -23,4 +24,4 @@ def _entry(event: Event) -> Entry:
     if log.kind == OpenCloseLog.KIND_CLOSE:
         counted = log.HasField("counted_cash_minor_units")
         return close_entry(occurrence_of(event), counted_cash=log.counted_cash_minor_units if counted else None)
-    raise ValueError(f"an opening log of kind {log.kind}")
+    raise Unreadable(f"pos.event.v1.OpenCloseLog.Kind {log.kind} is not known")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pos.event.v1.open_close_log_pb2 import OpenCloseLog
 from trunkline.events.event import ConsumerTransaction, Event
+from trunkline.events.unreadable import Unreadable
 
 from services.report.consumers.convert import closing_of, place_of
 from services.report.storage import openings
@@ -20,4 +21,4 @@ def apply_open_close(tx: ConsumerTransaction, event: Event) -> None:
         counted = log.counted_cash_minor_units if log.HasField("counted_cash_minor_units") else None
         openings.note_closed(tx.connection, place, create_time, closing_of(log), counted)
     else:
-        raise ValueError(f"an opening log of kind {log.kind}")
+        raise Unreadable(f"pos.event.v1.OpenCloseLog.Kind {log.kind} is not known")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!trunk/event/v1/error_reason.proto\x12\x0etrunk.event.v1*\x92\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45RROR_REASON_UNDECODABLE\x10\x01\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_TYPE\x10\x02\x12\x1d\n\x19\x45RROR_REASON_APPLY_FAILED\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TOPIC_UNKNOWN\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_EVENT_UNKNOWN\x10\x05\x12$\n ERROR_REASON_DEAD_LETTER_UNKNOWN\x10\x06\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!trunk/event/v1/error_reason.proto\x12\x0etrunk.event.v1*\xb2\x02\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45RROR_REASON_UNDECODABLE\x10\x01\x12\x1d\n\x19\x45RROR_REASON_UNKNOWN_TYPE\x10\x02\x12\x1d\n\x19\x45RROR_REASON_APPLY_FAILED\x10\x03\x12\x1e\n\x1a\x45RROR_REASON_TOPIC_UNKNOWN\x10\x04\x12\x1e\n\x1a\x45RROR_REASON_EVENT_UNKNOWN\x10\x05\x12$\n ERROR_REASON_DEAD_LETTER_UNKNOWN\x10\x06\x12#\n\x1f\x45RROR_REASON_PAGE_TOKEN_INVALID\x10\x07\x12\x1e\n\x1a\x45RROR_REASON_UNKNOWN_VALUE\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trunk.event.v1.error_reason
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=54
-  _globals['_ERRORREASON']._serialized_end=328
+  _globals['_ERRORREASON']._serialized_end=360
 # @@protoc_insertion_point(module_scope)

@@ -38,6 +38,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The group has no such dead letter. NOT_FOUND."""
     ERROR_REASON_PAGE_TOKEN_INVALID: _ErrorReason.ValueType  # 7
     """The page token is not one of this list's. INVALID_ARGUMENT."""
+    ERROR_REASON_UNKNOWN_VALUE: _ErrorReason.ValueType  # 8
+    """The payload holds a value that the consumer needs and does not know, such as a new one of an enum."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a consumer made an event a dead letter, and why a question about events was refused."""
@@ -58,4 +60,6 @@ ERROR_REASON_DEAD_LETTER_UNKNOWN: ErrorReason.ValueType  # 6
 """The group has no such dead letter. NOT_FOUND."""
 ERROR_REASON_PAGE_TOKEN_INVALID: ErrorReason.ValueType  # 7
 """The page token is not one of this list's. INVALID_ARGUMENT."""
+ERROR_REASON_UNKNOWN_VALUE: ErrorReason.ValueType  # 8
+"""The payload holds a value that the consumer needs and does not know, such as a new one of an enum."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
