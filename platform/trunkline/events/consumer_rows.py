@@ -15,8 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.events.event import UNDECODABLE, UNKNOWN_TYPE
 from trunkline.events.ledger import Key
+from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
 
 Place = tuple[str, str, int]
@@ -130,7 +130,7 @@ class ConsumerRows:
             return Delivery(State.PARKED, parked.attempts, "", error, parked.retry_time, letter_id)
         if letter is not None:
             # It is read when a release comes that can, and its key went on.
-            state = State.PARKED if letter.reason in (UNKNOWN_TYPE, UNDECODABLE) else State.DEAD
+            state = State.PARKED if letter.reason in UNREADABLE else State.DEAD
             return Delivery(state, letter.attempts, letter.reason, letter.error, None, letter_id)
         if self._hole_open(connection, place):
             return Delivery(State.DEAD)

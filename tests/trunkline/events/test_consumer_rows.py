@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from redis.asyncio import Redis
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events.consumer_rows import ConsumerRows, GroupFigures, LetterQuery, State
-from trunkline.events.event import APPLY_FAILED, UNKNOWN_TYPE
+from trunkline.events.event import APPLY_FAILED
+from trunkline.events.unreadable import UNKNOWN_TYPE
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 
