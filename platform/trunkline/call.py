@@ -59,6 +59,8 @@ class IdempotencyContext:
     """HMAC of the canonical request."""
     secret: bool
     """The answer holds a field marked `debug_redact`."""
+    repeat: bool = False
+    """The call says of itself that it is a repeat: an answer may be there."""
     answer: bytes | None = None
     """Serialized answer, as stored; set by the unit of work after its commit."""
 

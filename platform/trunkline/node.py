@@ -25,12 +25,14 @@ from trunkline.events.published import PublishedLog
 from trunkline.events.relay import Relay
 from trunkline.events.topics import declared_topics, topic_of
 from trunkline.health import Check
+from trunkline.interceptors.answer_cache import AnswerCache
 from trunkline.interceptors.host import Verifier
 from trunkline.interceptors.invalidation import Invalidation
 from trunkline.method import Access, methods_of
 from trunkline.service import Background, Service
 from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
+from trunkline.state.redis_store import RedisStore
 from trunkline.storage import Database, DatabaseRefused, PlatformTables, UnitOfWork
 from trunkline.storage.leases import Leases
 
@@ -76,6 +78,7 @@ class Node(Generic[S]):
     _background: list[Background] = field(default_factory=list)
     _close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     _redis_checks: list[Check] = field(default_factory=list)
+    _answers: AnswerCache | None = None
 
     @property
     def directory(self) -> Path:
@@ -152,7 +155,21 @@ class Node(Generic[S]):
             clock=self.clock,
             wake=relay.wake if relay else None,
         )
+        if self.platform.answer_cache == "redis":
+            self._answers = AnswerCache(unit.answers, self.state("answer", self.platform.redis_state_database))
+            unit.answered = self._answers.keep
+            self._close.append(self._answers.close)
         return Storage(database, unit, tables, leases, relay, publishes)
+
+    def state(self, space: str, database: int) -> RedisStore:
+        """State in Redis, under a prefix of this service's own; whoever asks closes it.
+
+        Args:
+            space: What is kept there.
+            database: Number of Redis' database: `platform.redis_state_database` or `platform.redis_cache_database`.
+        """
+        prefix = f"{self.platform.redis_prefix}{space}:{self.name}:"
+        return RedisStore(self.platform.redis_url, database=database, prefix=prefix)
 
     def _relay(self, database: Database, tables: PlatformTables, leases: Leases) -> Relay | None:
         relay = Relay(
@@ -215,7 +232,7 @@ class Node(Generic[S]):
             name=self.name,
             servicers=servicers,
             verifier=verifier,
-            answers=storage.unit.answers,
+            answers=self._answers or storage.unit.answers,
             gate=database.check,
             dependencies=checks,
             background=[

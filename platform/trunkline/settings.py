@@ -20,6 +20,7 @@ from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
 from trunkline.policies.credentials import Lists as CredentialLists
 from trunkline.redaction import redacted
+from trunkline.redis_settings import RedisSettings
 from trunkline.tls import TlsFiles
 
 Profile = Literal["development", "test", "production"]
@@ -27,7 +28,7 @@ UNTOLD = frozenset({"REDIS_URL", "TRUNKLINE_REGISTRY_URL"})
 """Variables whose value may hold a password: never printed, not even when it is wrong."""
 
 
-class PlatformSettings(BaseSettings):
+class PlatformSettings(RedisSettings):
     """Settings of the platform, the same in every service. Each is read from TRUNKLINE_<NAME>."""
 
     model_config = SettingsConfigDict(
@@ -47,14 +48,6 @@ class PlatformSettings(BaseSettings):
     """File (mode 0600) with a token that somebody else keeps fresh; for `token` in `credentials`."""
     credentials: Annotated[CredentialLists, NoDecode, PlainValidator(credentials_of)] = ()
     """Credentials in the order in which they are tried, by target: see trunkline.policies.credentials."""
-    redis_url: str = Field(default="", validation_alias="REDIS_URL")
-    """Redis that carries the events. Needed by every service that publishes or consumes."""
-    redis_url_file: Path | None = Field(default=None, validation_alias="REDIS_URL_FILE")
-    """File that holds REDIS_URL instead: an environment is seen by more eyes than a file."""
-    event_window_s: float = Field(default=3600.0, ge=0, le=31_536_000)
-    """Seconds that events stay in their streams, once every group has confirmed them; the outbox keeps them all."""
-    redis_check: Literal["refuse", "warn"] = "refuse"
-    """Whether a Redis that may drop events when memory is short keeps a service from starting."""
     registry_url: str = ""
     """Redis in which servers register, and callers find those of whom nothing else says where they are; unset: none."""
     registry_url_file: Path | None = None
@@ -100,8 +93,6 @@ class PlatformSettings(BaseSettings):
     """Seconds that a request may take to arrive."""
     rate_per_tenant: float = Field(default=0.0, ge=0, le=1_000_000)
     """Calls a second a tenant may make of a service, or whoever calls without a tenant; 0 means no limit."""
-    rate_store: Literal["local", "redis"] = "local"
-    """local: each process holds the limits for itself; redis: the processes of a service hold them together."""
     retry_attempts: int = Field(default=3, ge=1, le=5)
     """Attempts of a call in all, where its contract allows repeating."""
     retry_budget_ratio: float = Field(default=0.2, ge=0, le=1)
@@ -155,12 +146,6 @@ class PlatformSettings(BaseSettings):
     @classmethod
     def _host(cls, given: str) -> str:
         return host_of(given)
-
-    @model_validator(mode="after")
-    def _rates_can_be_shared(self) -> Self:
-        if self.rate_store == "redis" and not self.redis_url:
-            raise ValueError("TRUNKLINE_RATE_STORE is redis: set REDIS_URL, or leave it local")
-        return self
 
     @model_validator(mode="after")
     def _all_of_tls(self) -> Self:

@@ -45,7 +45,12 @@ def _replaying(method: Method, host: Host, answers: Answers) -> ServerPolicy:
         inbound = call.inbound
         content = _place(inbound.principal) + call.request.SerializeToString(deterministic=True)
         context = IdempotencyContext(
-            inbound.tenant_id, method.path, key, answers.fingerprint(content), method.secret_answer
+            inbound.tenant_id,
+            method.path,
+            key,
+            answers.fingerprint(content),
+            method.secret_answer,
+            repeat=_is_repeat(call),
         )
         owner = inbound.tenant_id or (inbound.principal.subject if inbound.principal else "")
         running = (owner, method.path, key)
@@ -76,7 +81,7 @@ def _key(call: ServerCall) -> str | None:
     """
     key = call.metadata.get(headers.IDEMPOTENCY_KEY)
     if key is None:
-        if call.metadata.get(headers.PREVIOUS_ATTEMPTS, "0") != "0":
+        if _is_repeat(call):
             # Sent by gRPC's own retries (gRFC A6), which follow the service config and know nothing of keys.
             raise platform_error(
                 grpc.StatusCode.FAILED_PRECONDITION,
@@ -99,6 +104,10 @@ def _key(call: ServerCall) -> str | None:
             field=headers.IDEMPOTENCY_KEY,
         )
     return key
+
+
+def _is_repeat(call: ServerCall) -> bool:
+    return call.metadata.get(headers.PREVIOUS_ATTEMPTS, "0") != "0"
 
 
 def _in_progress(running_s: float) -> ServiceError:

@@ -55,4 +55,5 @@ def rates_of(settings: PlatformSettings, clock: Clock) -> Rates:
     # Servers without it need no Redis, nor its client's imports.
     from trunkline.state.redis_rates import RedisRates
 
-    return RedisRates(settings.redis_url, clock)
+    prefix = f"{settings.redis_prefix}rate:"
+    return RedisRates(settings.redis_url, clock, database=settings.redis_state_database, prefix=prefix)

@@ -22,9 +22,9 @@ from trunkline.state.addresses import database_url
 from trunkline.state.rates import LocalRates, Store
 
 DATABASE = 1
-"""Redis' database of the limits: events live in that of the address."""
+"""Redis' database of the limits, unless settings name another: events live in that of the address."""
 PREFIX = "trunkline:rate:"
-"""What every key begins with."""
+"""What every key begins with, unless settings say otherwise."""
 ANSWER_S = 0.05
 """Seconds that Redis has to answer; a call waits no longer, and then once an outage."""
 BACKOFF_S = (0.1, 5.0)
@@ -69,18 +69,29 @@ class RedisRates:
     decided_by: Store = "redis"
     """Where the next call is decided."""
 
-    def __init__(self, url: str, clock: Clock, *, uniform: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        database: int = DATABASE,
+        prefix: str = PREFIX,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
             url: Where Redis is; the database in it is not used.
             clock: Time of the limits that are held here.
+            database: The database.
+            prefix: What every key begins with.
             uniform: Dice for the waits between looks.
         """
         self._local = LocalRates(clock)
+        self._prefix = prefix
         self._uniform = uniform
         self._client: Any = Redis.from_url(
-            database_url(url, DATABASE),
+            database_url(url, database),
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=ANSWER_S,
@@ -133,7 +144,7 @@ class RedisRates:
                     answer.set_result(wait_us / 1e6)
 
     async def _decide(self, calls: Sequence[Sequence[Ask]]) -> list[int]:
-        keys = [PREFIX + one.key for asks in calls for one in asks]
+        keys = [self._prefix + one.key for asks in calls for one in asks]
         arguments: list[float] = []
         for asks in calls:
             arguments.append(len(asks))

@@ -15,12 +15,11 @@ import structlog
 from trunkline.call import IdempotencyContext, current_call
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError, platform_error
+from trunkline.storage.answer_seal import SEALED_FOR, AnswerSeal
 from trunkline.storage.database import Database
 from trunkline.storage.secret import Secret
 from trunkline.storage.tables import PlatformTables
 
-SEALED_FOR = timedelta(hours=1)
-"""How long an answer that holds a secret can be replayed."""
 KEPT_FOR = timedelta(days=7)
 """How long a key is remembered, and every other answer replayed."""
 EXPIRE_EVERY_S = 600.0
@@ -40,6 +39,7 @@ class AnswerStore:
         self._database = database
         self._clock = clock
         self._secret = Secret(secret_file)
+        self._seal = AnswerSeal(self._secret)
         table = self._table = tables.idempotency_answer
         self._insert = sa.insert(table)
         self._select = sa.select(table.c.fingerprint, table.c.answer, table.c.sealed, table.c.create_time).where(
@@ -96,6 +96,18 @@ class AnswerStore:
             "create_time": now,
         }
         connection.execute(self._insert, values)
+
+    def name(self, context: IdempotencyContext) -> str:
+        """Where the answer to a call may be kept beside the database."""
+        return self._seal.name(_bound_to(context))
+
+    def sealed(self, context: IdempotencyContext, answer: bytes, create_time: datetime) -> bytes:
+        """An answer as it may be kept there."""
+        return self._seal.seal(context, _bound_to(context), answer, create_time)
+
+    def opened(self, context: IdempotencyContext, sealed: bytes) -> bytes | None:
+        """The answer that was kept there; None: only the database can tell."""
+        return self._seal.open(context, _bound_to(context), sealed, self._clock.now())
 
     async def expire(self, now: datetime | None = None) -> int:
         """Drops sealed answers that are too old, and forgets keys that are; says how many rows that changed."""

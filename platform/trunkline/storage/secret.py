@@ -50,7 +50,7 @@ class Secret:
         """What was sealed, or None if it was sealed under another secret or bound to something else."""
         try:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # the latter where there is not even a nonce
             return None
 
 

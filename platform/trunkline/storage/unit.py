@@ -21,6 +21,8 @@ from trunkline.storage.tables import PlatformTables
 from trunkline.telemetry.event_traces import PublishTrace
 
 M = TypeVar("M", bound=Message)
+Answered = Callable[[IdempotencyContext, bytes, datetime], None]
+"""Is told of an answer that is committed, and since when it is."""
 
 
 class Transaction:
@@ -93,6 +95,7 @@ class UnitOfWork:
         secret_file: Path,
         clock: Clock = SYSTEM_CLOCK,
         wake: Callable[[], None] | None = None,
+        answered: Answered | None = None,
     ) -> None:
         """Puts the parts together.
 
@@ -103,6 +106,7 @@ class UnitOfWork:
             secret_file: Makes fingerprints and seals answers; made if it is not there.
             clock: Stamps the rows.
             wake: Called on the event loop after a commit with events: the relay need not poll.
+            answered: Called on the event loop after a commit with an answer.
         """
         self.answers = AnswerStore(database, tables, secret_file=secret_file, clock=clock)
         """The answers it stores; the server's chain looks them up."""
@@ -110,6 +114,8 @@ class UnitOfWork:
         self._outbox = Outbox(tables, source)
         self._clock = clock
         self._wake = wake
+        self.answered = answered
+        """Called on the event loop after a commit with an answer."""
 
     async def run(self, work: Callable[[Transaction], M]) -> M:
         """Commits what work does, with the key and the answer of the current call if it has a key.
@@ -138,6 +144,8 @@ class UnitOfWork:
         def committed(done: _Done[M]) -> None:
             if context is not None:
                 context.answer = done.stored
+                if self.answered is not None and done.stored is not None and done.transaction is not None:
+                    self.answered(context, done.stored, done.transaction.now)
             if done.transaction is None or not done.transaction.published:
                 return
             done.transaction.committed()

@@ -15,7 +15,8 @@ from trunk.testing.v1 import ping_service_pb2 as pb
 from trunkline.call import IdempotencyContext
 from trunkline.errors import ServiceError
 from trunkline.storage import AnswerStore, Database, UnitOfWork
-from trunkline.storage.answers import EXPIRE_CHUNK, KEPT_FOR, SEALED_FOR
+from trunkline.storage.answer_seal import SEALED_FOR
+from trunkline.storage.answers import EXPIRE_CHUNK, KEPT_FOR
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.storage.bench import ADD, MAKE_SECRET, PLATFORM, adding, call
