@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -164,6 +165,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
 async def measure(args: argparse.Namespace, out: Console) -> None:
     """Measures, prints, and keeps what was measured whole."""
     rounds, found = QUICK_ROUNDS if args.quick else args.rounds, list[Result]()
+    # As a service does before it serves: no collection looks at what is here to stay.
+    gc.freeze()
     with TemporaryDirectory(prefix="bench-") as folder, Progress(console=out, transient=True) as progress:
         redis = EmbeddedRedis(Path(folder) / "redis")
         await redis.start()

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -116,24 +114,30 @@ def became_current(call: InboundCall) -> None:
     _current.set(call)
 
 
-@contextmanager
-def serving(call: InboundCall) -> Iterator[InboundCall]:
-    """Makes call the current one inside the block."""
-    token = _current.set(call)
-    try:
-        yield call
-    finally:
-        _current.reset(token)
+class serving:  # noqa: N801 - it is used like a function; as a class it costs every event half as much
+    """Makes a call the current one, for the length of a block."""
+
+    __slots__ = ("_call", "_token")
+
+    def __init__(self, call: InboundCall) -> None:
+        self._call = call
+
+    def __enter__(self) -> InboundCall:
+        self._token = _current.set(self._call)
+        return self._call
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
-@contextmanager
-def acting_for(tenant_id: str, *, method: str = "job", request_id: str = "", trace: str = "") -> Iterator[InboundCall]:
+def acting(tenant_id: str, *, method: str = "job", request_id: str = "", trace: str = "") -> InboundCall:
     """Work without a caller (a consumer, a job): the service acts as itself and names the tenant."""
-    call = InboundCall(method, tenant_id=tenant_id, trace=trace)
-    if request_id:
-        call.request_id = request_id
-    with serving(call) as current:
-        yield current
+    return InboundCall(method, request_id or new_request_id(), tenant_id=tenant_id, trace=trace)
+
+
+def acting_for(tenant_id: str, *, method: str = "job", request_id: str = "", trace: str = "") -> serving:
+    """Such work, for the length of a block."""
+    return serving(acting(tenant_id, method=method, request_id=request_id, trace=trace))
 
 
 def require_tenant() -> str:

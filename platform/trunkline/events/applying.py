@@ -9,7 +9,7 @@ from functools import partial
 
 import sqlalchemy as sa
 
-from trunkline.call import acting_for
+from trunkline.call import acting, serving
 from trunkline.events.aside import Aside, Failure
 from trunkline.events.event import Arrival, ConsumerTransaction
 from trunkline.events.inbox import ATTEMPTS, Verdict, decide
@@ -17,6 +17,8 @@ from trunkline.events.ledger import Key, Ledger
 from trunkline.events.unreadable import WHY, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Outbox, PlatformTables
+from trunkline.storage.bulk import PendingRows
+from trunkline.telemetry.event_traces import ConsumerTracer
 from trunkline.telemetry.traces import TRACES
 
 MISSING = "MISSING"
@@ -58,6 +60,7 @@ class Applying:
         self.ledger = Ledger(tables, group)
         """Positions, inbox and holes."""
         self._outbox = Outbox(tables, group)
+        self._tracers: dict[str, ConsumerTracer] = {}
 
     def apply(
         self,
@@ -77,14 +80,15 @@ class Applying:
             parked_keys: At least the keys that have parked events.
             tried: A process that has ended may have tried them: they are parked, to be tried alone and counted.
         """
-        outcome = Outcome()
+        outcome, rows = Outcome(), PendingRows(connection)
         before = self._positions(connection, arrivals)
         last = dict(before)
         for arrival in arrivals:
             if arrival.envelope is None:
                 self._bury(connection, arrival, outcome, now)
             elif not self._is_parked(connection, arrival, outcome, parked_keys):
-                self._apply_one(connection, arrival, last, outcome, now, tried=tried)
+                self._apply_one(connection, rows, arrival, last, outcome, now, tried=tried)
+        rows.flush()
         self.ledger.add_inbox(connection, outcome.applied, now)
         self._move(connection, before, last, outcome, now)
         return outcome
@@ -133,6 +137,7 @@ class Applying:
     def _apply_one(
         self,
         connection: sa.Connection,
+        rows: PendingRows,
         arrival: Arrival,
         last: dict[Key, int],
         outcome: Outcome,
@@ -155,7 +160,7 @@ class Applying:
             if verdict is Verdict.APPLY:
                 self._skip(connection, arrival, last, outcome, now)
         else:
-            self._effect(connection, arrival, outcome, now)
+            self._effect(connection, rows, arrival, outcome, now)
             if verdict is Verdict.FILL:
                 self.ledger.close_hole(connection, arrival.key, arrival.number, now)
                 self.aside.close_letter(connection, arrival, now)
@@ -163,18 +168,22 @@ class Applying:
             else:
                 last[arrival.key] = arrival.number
 
-    def _effect(self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, now: datetime) -> None:
+    def _effect(
+        self, connection: sa.Connection, rows: PendingRows, arrival: Arrival, outcome: Outcome, now: datetime
+    ) -> None:
         assert arrival.event is not None
         assert arrival.handler is not None
         envelope = arrival.event.envelope
-        tracer = TRACES.consumer(envelope.topic)
+        tracer = self._tracers.get(arrival.topic) or self._tracers.setdefault(
+            arrival.topic, TRACES.consumer(arrival.topic)
+        )
         traceparent, trace = tracer.begin(envelope.traceparent, envelope.id, envelope.call_traceparent)
-        method = f"consume/{envelope.type}"
+        call = acting(
+            envelope.tenant_id, method=f"consume/{envelope.type}", request_id=envelope.request_id, trace=traceparent
+        )
+        transaction = ConsumerTransaction(rows, connection, self._outbox, now, call)
         try:
-            with acting_for(
-                envelope.tenant_id, method=method, request_id=envelope.request_id, trace=traceparent
-            ) as call:
-                transaction = ConsumerTransaction(connection, self._outbox, now, call)
+            with serving(call):
                 faultpoint("consumer.before_effect")
                 arrival.handler(transaction, arrival.event)
                 faultpoint("consumer.after_effect")
@@ -187,7 +196,7 @@ class Applying:
             outcome.told.append(partial(trace.ended, tenant_id=envelope.tenant_id))
         if transaction.published:
             outcome.told.append(transaction.committed)
-        outcome.published += transaction.published
+            outcome.published += transaction.published
         outcome.applied.append(arrival)
 
     def _bury(self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, now: datetime) -> None:
@@ -206,7 +215,7 @@ class Applying:
         self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, parked_keys: Collection[Key]
     ) -> bool:
         """Whether an event from a stream is parked already: then the parked one is tried when it is its turn."""
-        if arrival.entry is None:
+        if arrival.entry is None or not (parked_keys or outcome.parked):
             return False
         perhaps = arrival.key in parked_keys or any(one.key == arrival.key for one in outcome.parked)
         if not perhaps or not self.aside.is_parked(connection, arrival):
@@ -216,11 +225,8 @@ class Applying:
 
     def _verdict(self, connection: sa.Connection, arrival: Arrival, last: dict[Key, int]) -> Verdict:
         key, number = arrival.key, arrival.number
-        return decide(
-            number,
-            last=last.get(key, 0),
-            hole_open=lambda: self.ledger.hole_open(connection, key, number),
-        )
+        reached = last.get(key, 0)
+        return decide(number, last=reached, hole_open=lambda: self.ledger.hole_open(connection, key, number))
 
     def _positions(self, connection: sa.Connection, arrivals: Collection[Arrival]) -> dict[Key, int]:
         keys = {arrival.key for arrival in arrivals if arrival.envelope is not None}

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from google.protobuf.message import DecodeError, Message
 from trunk.event.v1 import envelope_pb2
 
+from trunkline.call import InboundCall
 from trunkline.events.shard import Entry
 from trunkline.events.topics import topic_of
 from trunkline.events.unreadable import UNDECODABLE, UNKNOWN_TYPE, known_fingerprint
-from trunkline.storage import Transaction
+from trunkline.storage import Outbox, Transaction
+from trunkline.storage.bulk import PendingRows
 
 APPLY_FAILED = "APPLY_FAILED"
 """Applying the event failed as often as is tried."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """An event, as a handler sees it."""
 
@@ -31,6 +35,25 @@ class Event:
 class ConsumerTransaction(Transaction):
     """The transaction of an event's effect: position, inbox row, effect and what it publishes commit together."""
 
+    def __init__(
+        self, rows: PendingRows, connection: sa.Connection, outbox: Outbox, now: datetime, call: InboundCall | None
+    ) -> None:
+        super().__init__(connection, outbox, now, call)
+        self._rows = rows
+
+    @property
+    def connection(self) -> sa.Connection:
+        """Connection of the transaction; work neither commits nor rolls back. It sees all rows that were added."""
+        self._rows.flush()
+        return self._connection
+
+    def add(self, table: sa.Table, row: Mapping[str, Any]) -> None:
+        """Adds a row to a table, together with those of other events of the batch: several times as fast as alone.
+
+        A row that cannot be added has its event set aside like any failure; it just shows later.
+        """
+        self._rows.add(table, row)
+
 
 Handler = Callable[[ConsumerTransaction, Event], None]
 """Has the effect of an event. A plain function that awaits nothing and can be repeated: what it does is undone if it
@@ -39,7 +62,7 @@ Handlers = Mapping[type[Message], Handler]
 """Message type → its handler."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """An event that was read, from a stream or from where it was parked."""
 
@@ -59,18 +82,18 @@ class Arrival:
     """Where it was read from; None if it was parked."""
     attempts: int = 0
     """Times it was tried before."""
+    key: tuple[str, str] = field(init=False)
+    """Topic and key, among whose events order is kept; without a key where the bytes are no envelope."""
+    number: int = field(init=False)
+    """Its number there; 0 likewise."""
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """Topic and key, among whose events order is kept."""
-        assert self.envelope is not None
-        return self.topic, self.envelope.key
-
-    @property
-    def number(self) -> int:
-        """Its number there."""
-        assert self.envelope is not None
-        return self.envelope.number
+    def __post_init__(self) -> None:
+        # Asked for again and again, and a field of a message is slow.
+        envelope = self.envelope
+        if envelope is None:
+            self.key, self.number = (self.topic, ""), 0
+        else:
+            self.key, self.number = (self.topic, envelope.key), envelope.number
 
     @property
     def named(self) -> dict[str, object]:
@@ -114,7 +137,8 @@ def _envelope(topic: str, publisher: str, data: bytes) -> envelope_pb2.Envelope 
     except DecodeError:
         return None
     # Bytes of anything may happen to parse; without these there is nothing to keep order or a tenant by.
-    whole = envelope.topic == topic and envelope.tenant_id and envelope.key and envelope.number > 0 and envelope.id
+    tenant_id, key = envelope.tenant_id, envelope.key
+    whole = envelope.topic == topic and tenant_id and key and envelope.number > 0 and envelope.id
     # No publisher of ours sends another's topic, or an event of one tenant under the key of another.
-    own = envelope.source == publisher and f"{envelope.key}/".startswith(f"{envelope.tenant_id}/")
+    own = envelope.source == publisher and (key.startswith(f"{tenant_id}/") or key == tenant_id)
     return envelope if whole and own else None

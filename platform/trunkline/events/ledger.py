@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from trunkline.events.event import Arrival
 from trunkline.storage import PlatformTables
+from trunkline.storage.bulk import Bulk
 
 Key = tuple[str, str]
 """Topic and key, among whose events order is kept."""
@@ -21,7 +22,8 @@ class Ledger:
         self._group = group
         self._holes = tables.hole
         position = tables.consumer_position
-        self._add_inbox = sa.insert(tables.inbox)
+        names = ("consumer_group", "topic", "key", "number", "event_id", "apply_time")
+        self._add_inbox = Bulk(tables.inbox, names)
         self._add_position = sa.insert(position)
         self._positions = sa.select(position.c.topic, position.c.key, position.c.number).where(
             position.c.consumer_group == group,
@@ -69,12 +71,13 @@ class Ledger:
 
     def add_inbox(self, connection: sa.Connection, applied: Iterable[Arrival], now: datetime) -> None:
         """Notes that events were applied."""
+        group = self._group
         rows = [
             {
-                "consumer_group": self._group,
+                "consumer_group": group,
                 "topic": arrival.topic,
-                "key": arrival.envelope.key,
-                "number": arrival.envelope.number,
+                "key": arrival.key[1],
+                "number": arrival.number,
                 "event_id": arrival.envelope.id,
                 "apply_time": now,
             }
@@ -82,7 +85,7 @@ class Ledger:
             if arrival.envelope is not None
         ]
         if rows:
-            connection.execute(self._add_inbox, rows)
+            self._add_inbox.insert(connection, rows)
 
     def hole_open(self, connection: sa.Connection, key: Key, number: int) -> bool:
         """Whether a number was passed over, and nothing has filled it."""

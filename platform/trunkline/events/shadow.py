@@ -18,6 +18,7 @@ from trunkline.events.failure import describe
 from trunkline.events.ledger import Key, Ledger
 from trunkline.events.unreadable import WHY, Unreadable, explain
 from trunkline.storage import Outbox, PlatformTables, sqlite
+from trunkline.storage.bulk import PendingRows
 
 BUSY_TIMEOUT_S = 5.0
 """How long a statement waits; nobody else knows the file."""
@@ -134,7 +135,9 @@ class Shadow:
                 connection.begin_nested(),
                 acting_for(envelope.tenant_id, method=method, request_id=envelope.request_id) as call,
             ):
-                arrival.handler(ConsumerTransaction(connection, self._outbox, then, call), arrival.event)
+                rows = PendingRows(connection)
+                arrival.handler(ConsumerTransaction(rows, connection, self._outbox, then, call), arrival.event)
+                rows.flush()
         except Unreadable as error:
             return explain(envelope, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is about this event, and is told

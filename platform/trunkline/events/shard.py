@@ -24,7 +24,7 @@ class Shard(NamedTuple):
         return stream_name(self.topic, self.number)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """An entry of a stream."""
 

@@ -29,8 +29,7 @@ class Transaction:
     """What work may use. It ends with the work."""
 
     def __init__(self, connection: sa.Connection, outbox: Outbox, now: datetime, call: InboundCall | None) -> None:
-        self.connection = connection
-        """Connection of the transaction; work neither commits nor rolls back."""
+        self._connection = connection
         self.now = now
         """The instant of the unit, one for all its rows."""
         self.published = 0
@@ -38,6 +37,11 @@ class Transaction:
         self._traces: list[tuple[PublishTrace, str]] = []
         self._outbox = outbox
         self._call = call
+
+    @property
+    def connection(self) -> sa.Connection:
+        """Connection of the transaction; work neither commits nor rolls back."""
+        return self._connection
 
     def publish(self, message: Message, *, key: str, subject: str, tenant_id: str | None = None) -> int:
         """Publishes message on its topic, if and only if the unit commits; gives its number in (topic, key).

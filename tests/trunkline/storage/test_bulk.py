@@ -1,0 +1,72 @@
+"""Many rows at once: the same rows as one by one, and seen by whoever looks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from trunkline.clock import SYSTEM_CLOCK
+from trunkline.storage import Database
+from trunkline.storage.bulk import Bulk, PendingRows, _Statement
+
+from tests.trunkline.storage.bench import PLATFORM
+
+NAMES = ("consumer_group", "topic", "key", "number", "event_id", "apply_time")
+NOW = SYSTEM_CLOCK.now()
+
+
+def _row(number: int) -> dict[str, object]:
+    values = ("report", "tranlog", "t/s/1", number, f"id{number}", NOW + timedelta(seconds=number))
+    return dict(zip(NAMES, values, strict=True))
+
+
+def _all(connection: sa.Connection) -> list[dict[str, object]]:
+    query = sa.select(PLATFORM.inbox).order_by(PLATFORM.inbox.c.number)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+async def test_rows_are_those_that_were_given(database: Database):
+    """Also types that the database does not have, such as instants."""
+    rows = [_row(number) for number in range(1, 100)]
+    await database.write(lambda connection: Bulk(PLATFORM.inbox, NAMES).insert(connection, rows))
+    assert await database.read(_all) == rows
+
+
+async def test_columns_go_by_their_names(database: Database):
+    """Whatever order they are named in."""
+    table = PLATFORM.outbox_number
+    rows = [{"topic": "a", "key": str(number), "number": number} for number in range(3)]
+    await database.write(lambda connection: Bulk(table, ("number", "key", "topic")).insert(connection, rows))
+    count = await database.read(lambda connection: connection.scalar(sa.select(sa.func.count()).select_from(table)))
+    assert count == 3
+
+
+async def test_pending_rows_are_there_when_they_are_flushed(database: Database):
+    """Once each, in the order of their tables."""
+
+    def work(connection: sa.Connection) -> list[int]:
+        rows = PendingRows(connection)
+        rows.add(PLATFORM.inbox, _row(1))
+        rows.add(PLATFORM.inbox, _row(2))
+        before = len(_all(connection))
+        rows.flush()
+        rows.flush()
+        return [before, len(_all(connection))]
+
+    assert await database.write(work) == [0, 2]
+
+
+async def test_a_row_that_is_there_already_fails_the_work(database: Database):
+    """As an insert does."""
+    await database.write(lambda connection: Bulk(PLATFORM.inbox, NAMES).insert(connection, [_row(1)]))
+    with pytest.raises(sa.exc.IntegrityError):
+        await database.write(lambda connection: Bulk(PLATFORM.inbox, NAMES).insert(connection, [_row(1)]))
+
+
+def test_the_statement_for_postgresql_takes_names():
+    """Psycopg's own form; an instant stays one."""
+    statement = _Statement(PLATFORM.inbox, NAMES, postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
+    assert "%(consumer_group)s" in statement._text
+    assert statement._positions == ()
