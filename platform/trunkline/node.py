@@ -19,6 +19,7 @@ from trunkline.auth.verifier import TokenVerifier
 from trunkline.client import PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.consumer import Consumer
+from trunkline.events.consumer_service import ConsumerServicer
 from trunkline.events.event import Handlers
 from trunkline.events.event_log import EventLogServicer
 from trunkline.events.published import PublishedLog
@@ -77,6 +78,8 @@ class Node(Generic[S]):
     """Channels opened by connect()."""
     _background: list[Background] = field(default_factory=list)
     _close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    _consumers: dict[str, Consumer] = field(default_factory=dict)
+    _logs: dict[str, event_grpc.EventLogServiceAsyncStub] = field(default_factory=dict)
     _redis_checks: list[Check] = field(default_factory=list)
     _answers: AnswerCache | None = None
 
@@ -190,6 +193,7 @@ class Node(Generic[S]):
 
         What is missing is asked of the topics' publishers: they are peers.
         """
+        logs = self._publishers(handlers)
         consumer = Consumer(
             storage.database,
             storage.tables,
@@ -197,11 +201,13 @@ class Node(Generic[S]):
             group=self.name,
             handlers=handlers,
             leases=storage.leases,
-            log=PublishedLog(self._publishers(handlers)),
+            log=PublishedLog(logs),
             clock=self.clock,
             wake=storage.relay.wake if storage.relay else None,
         )
         self._redis_checks.append(consumer.check)
+        self._consumers |= dict.fromkeys(logs, consumer)
+        self._logs |= logs
         return consumer.run
 
     def _publishers(self, handlers: Handlers) -> dict[str, event_grpc.EventLogServiceAsyncStub]:
@@ -252,9 +258,15 @@ class Node(Generic[S]):
         )
 
     def _event_servicers(self, storage: Storage) -> list[object]:
-        """What a publisher serves."""
+        """What a publisher serves, and what a consumer does."""
         database, tables, topics = storage.database, storage.tables, declared_topics().values()
-        return [EventLogServicer(database, tables, self.name, topics)] if storage.publishes else []
+        found: list[object] = [EventLogServicer(database, tables, self.name, topics)] if storage.publishes else []
+        if self._consumers:
+            consumers, logs = self._consumers, self._logs
+            found.append(
+                ConsumerServicer(database, tables, self.name, consumers=consumers, logs=logs, clock=self.clock)
+            )
+        return found
 
     def _invalidation(self) -> list[Background]:
         """Voids answers kept of peers when events say so; nothing to do without Redis or without peers."""

@@ -200,7 +200,14 @@ class ConsumerRows:
             connection.execute(sa.insert(self._parked), rows)
 
     def parked(
-        self, connection: sa.Connection, topic: str, key: str, *, after: Place | None = None, limit: int
+        self,
+        connection: sa.Connection,
+        topic: str,
+        key: str,
+        *,
+        tenant_id: str = "",
+        after: Place | None = None,
+        limit: int,
     ) -> Sequence[sa.Row[Any]]:
         """Parked events by topic, key and number, each with `settled`, how far its key is; empty: of all."""
         columns, positions = self._parked.c, self._positions
@@ -212,6 +219,8 @@ class ConsumerRows:
             found = found.where(columns.topic == topic)
         if key:
             found = found.where(columns.key == key)
+        if tenant_id:
+            found = found.where(columns.tenant_id == tenant_id)
         place = columns.topic, columns.key, columns.number
         if after is not None:
             found = found.where(sa.tuple_(*place) > sa.tuple_(*map(sa.literal, after)))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from google.protobuf import timestamp_pb2
 from trunk.event.v1 import event_log_service_pb2 as pb
 from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
 
 from trunkline.errors import not_found
 from trunkline.events.event_log_rows import EventLogRows, LogPage, LogQuery, TopicFigures
+from trunkline.events.instants import given, stamp
 from trunkline.events.page_token import page_token, place_of
 from trunkline.events.reach import is_hidden, own_tenant, require_reach
 from trunkline.events.stream_id import StreamId
@@ -21,8 +20,6 @@ from trunkline.storage import Database, PlatformTables
 
 DEFAULT_PAGE_SIZE = 100
 """Events of a page whose size is not given."""
-FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-"""What instants beyond them are taken for."""
 
 
 class EventLogServicer(pb_grpc.EventLogServiceServicer):
@@ -50,8 +47,8 @@ class EventLogServicer(pb_grpc.EventLogServiceServicer):
             request.topic,
             request.key,
             own_tenant() or request.tenant_id,
-            moment(request.from_time) if request.HasField("from_time") else None,
-            moment(request.to_time) if request.HasField("to_time") else None,
+            given(request, "from_time"),
+            given(request, "to_time"),
         )
         arguments = (query, request.from_number, request.to_number)
         place = place_of(request.page_token, (int, int), *arguments) if request.page_token else None
@@ -91,23 +88,6 @@ class EventLogServicer(pb_grpc.EventLogServiceServicer):
     def _require(self, topic: str) -> None:
         if topic not in self._topics:
             raise not_found("TOPIC_UNKNOWN", f"{self._source} does not publish this topic", topic=topic)
-
-
-def moment(time: timestamp_pb2.Timestamp) -> datetime:
-    """An instant on the wire as one of Python's; one beyond them is the first or the last of them."""
-    try:
-        return time.ToDatetime(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return FIRST_MOMENT if time.seconds < 0 else LAST_MOMENT
-
-
-def stamp(time: datetime | None) -> timestamp_pb2.Timestamp | None:
-    """An instant for the wire; None stays absent."""
-    if time is None:
-        return None
-    found = timestamp_pb2.Timestamp()
-    found.FromDatetime(time)
-    return found
 
 
 def _logged(row: sa.Row[Any]) -> pb.LoggedEvent:

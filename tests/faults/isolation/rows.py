@@ -47,6 +47,7 @@ NO_METHOD = "NOT_FOUND pos.payment/PAYMENT_METHOD_NOT_FOUND"
 NO_STAFF = "NOT_FOUND pos.store/STAFF_NOT_FOUND"
 NO_TRANSACTION = "NOT_FOUND pos.cart/TRANSACTION_NOT_FOUND"
 
+_EVENT = {"topic": "tranlog", "key": "nobodys/0001/1", "number": 1}
 _ITEM = {"unit_price": YEN, "tax_code": "00", "store_record": LEAVE, "image_url": LEAVE}
 _METHOD = {
     "kind": "TENDER_KIND_CASH", "active": True, "can_refund": True, "can_deposit_over": True, "can_change": True,
@@ -88,6 +89,13 @@ ROWS: dict[str, Row] = {
     "trunk.event.v1.EventLogService/ListEvents": Row(ACCESS_DENIED, {"topic": "tranlog"}),
     "trunk.event.v1.EventLogService/GetEvent": Row("NOT_FOUND trunk.event/EVENT_UNKNOWN", {"event_id": "nobodys"}),
     "trunk.event.v1.EventLogService/GetEventLogState": Row(OK),
+    "trunk.event.v1.ConsumerService/GetConsumerState": Row(OK),
+    "trunk.event.v1.ConsumerService/GetDeliveryState": Row(ACCESS_DENIED, _EVENT),
+    "trunk.event.v1.ConsumerService/ListDeadLetters": Row(OK),
+    "trunk.event.v1.ConsumerService/GetDeadLetter": Row("NOT_FOUND trunk.event/DEAD_LETTER_UNKNOWN", {"id": 1}),
+    "trunk.event.v1.ConsumerService/RedriveDeadLetters": Row(OK),
+    "trunk.event.v1.ConsumerService/ListParkedEvents": Row(OK),
+    "trunk.event.v1.ConsumerService/ReplayEvents": Row(OK, {"topic": "tranlog"}),
     "pos.item.v1.CategoryService/CreateCategory": Row(OK, {"category": {}}, turn=CREATE),
     "pos.item.v1.CategoryService/BatchCreateCategories": Row(
         "ALREADY_EXISTS pos.item/CATEGORY_EXISTS", {"categories": [{}]}, turn=CREATE
