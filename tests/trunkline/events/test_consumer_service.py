@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from trunk.event.v1 import consumer_service_pb2_grpc as pb_grpc
 from trunk.event.v1 import error_reason_pb2 as reason_pb
 from trunk.event.v1 import event_log_service_pb2_grpc as log_grpc
 from trunkline import headers
-from trunkline.events import Consumer
 from trunkline.events.consumer_service import ConsumerServicer
 from trunkline.events.event_log import EventLogServicer
 from trunkline.storage import Database
@@ -42,51 +41,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
+from tests.trunkline.events.reading import Reading
 
 FOR_T, FOR_OTHER = (((headers.TENANT, tenant),) for tenant in ("t", "other"))
-
-
-@dataclass
-class Reading:
-    """The reader, and what can be asked of it."""
-
-    stub: pb_grpc.ConsumerServiceAsyncStub
-    """Its ConsumerService, for another service."""
-    consumer: Consumer
-    """It itself; a test runs it."""
-    database: Database
-    """Its own."""
-    clock: FakeClock
-    """Its time: attempts and patience hang on it."""
-    sick: set[str] = field(default_factory=set)
-    """Texts that it cannot apply."""
-
-    async def until_dead(self, count: int) -> None:
-        """Waits, with a clock that runs ahead, until so many letters are open."""
-
-        async def there() -> bool:
-            self.clock.advance(1)
-            return sum(one.open_dead_letters for one in await self.topics()) == count
-
-        await until(there)
-
-    async def topics(self) -> list[pb.ConsumerTopicState]:
-        """Its state."""
-        return list((await self.stub.GetConsumerState(pb.GetConsumerStateRequest())).topics)
-
-    async def delivery(self, number: int, key: str = KEY) -> pb.GetDeliveryStateResponse:
-        """What became of an event."""
-        return await self.stub.GetDeliveryState(pb.GetDeliveryStateRequest(topic="notes", key=key, number=number))
-
-    async def letters(self, **filter_: Any) -> list[pb.DeadLetter]:
-        """Open letters."""
-        request = pb.ListDeadLettersRequest(filter=pb.DeadLetterFilter(**filter_))
-        return list((await self.stub.ListDeadLetters(request)).letters)
-
-    async def redrive(self, **request: Any) -> tuple[list[int], int]:
-        """Numbers of letters that are tried again, and how many are left."""
-        answer = await self.stub.RedriveDeadLetters(pb.RedriveDeadLettersRequest(**request))
-        return [one.number for one in answer.letters], answer.remaining
 
 
 @pytest.fixture
@@ -195,7 +152,7 @@ async def test_lists_and_shows_dead_letters(reading: Reading, client: Redis):
     assert bad.consumer_version
     (junk,) = await reading.letters(reason=reason_pb.ERROR_REASON_UNDECODABLE)
     assert (junk.key, junk.type, junk.number) == ("", "", 0)
-    assert junk.entry.partition(":")[2].endswith("-0")
+    assert re.fullmatch(r"\d:\d+-\d+", junk.entry)
     assert not await reading.letters(from_time={"seconds": 2**60})
     assert not await reading.letters(reason=99)
     whole = (await reading.stub.GetDeadLetter(pb.GetDeadLetterRequest(id=bad.id))).letter
