@@ -27,6 +27,7 @@ TITLES = {
     "## Leaks": FOLDER / "leaks",
     "## Overload": FOLDER / "overload",
     "## Clock and resources": FOLDER / "resources",
+    "## Other releases": FOLDER / "skew",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

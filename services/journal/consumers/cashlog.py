@@ -18,4 +18,4 @@ def apply_cash_movement(tx: ConsumerTransaction, event: Event) -> None:
     log: CashLog = event.message
     kind = from_enum(cash_movement_kind_pb2.CashMovementKind, CashMovementKind, log.kind)
     entry = cash_entry(occurrence_of(event), kind, movement_no=log.movement_no, amount=log.amount_minor_units)
-    entries.add(tx.connection, entry, position_of(event))
+    entries.add(tx.connection, entry, position_of(event), event.envelope.payload)

@@ -13,7 +13,7 @@ from services.journal.storage import entries
 
 def apply_open_close(tx: ConsumerTransaction, event: Event) -> None:
     """Adds the row of an opening or a closing."""
-    entries.add(tx.connection, _entry(event), position_of(event))
+    entries.add(tx.connection, _entry(event), position_of(event), event.envelope.payload)
 
 
 def _entry(event: Event) -> Entry:

@@ -24,4 +24,4 @@ def apply_report(tx: ConsumerTransaction, event: Event) -> None:
         tax=log.tax_minor_units,
         quantity=log.quantity,
     )
-    entries.add(tx.connection, entry, position_of(event))
+    entries.add(tx.connection, entry, position_of(event), event.envelope.payload)

@@ -24,4 +24,4 @@ def apply_transaction(tx: ConsumerTransaction, event: Event) -> None:
         total_with_tax=log.total_with_tax_minor_units,
         quantity=log.quantity,
     )
-    entries.add(tx.connection, entry, position_of(event))
+    entries.add(tx.connection, entry, position_of(event), event.envelope.payload)

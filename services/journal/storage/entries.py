@@ -18,6 +18,7 @@ from services.kernel.staff import SignedInStaff
 _E = ENTRY.c
 # Made once: putting a statement together costs more than running it.
 _ADD = sa.insert(ENTRY)
+_SHOWN = [column for column in ENTRY.columns if column is not _E.payload]
 _THERE = sa.select(_E.entry_id).where(
     _E.tenant_id == sa.bindparam("tenant_id"), _E.entry_id == sa.bindparam("entry_id")
 )
@@ -35,16 +36,16 @@ class Position:
     """Its number, from 1."""
 
 
-def add(connection: sa.Connection, entry: Entry, position: Position) -> None:
-    """Adds the row of an event, unless it is there."""
-    values = _values(entry, position)
+def add(connection: sa.Connection, entry: Entry, position: Position, payload: bytes) -> None:
+    """Adds the row of an event, unless it is there. payload: as it came, with what this release does not know of it."""
+    values = {**_values(entry, position), "payload": payload}
     if connection.execute(_THERE, {name: values[name] for name in ("tenant_id", "entry_id")}).first() is None:
         connection.execute(_ADD, values)
 
 
 def get(connection: sa.Connection, tenant_id: str, entry_id: str) -> Entry:
     """The entry; NotFound / ENTRY_NOT_FOUND."""
-    row = connection.execute(sa.select(ENTRY).where(_E.tenant_id == tenant_id, _E.entry_id == entry_id)).first()
+    row = connection.execute(sa.select(*_SHOWN).where(_E.tenant_id == tenant_id, _E.entry_id == entry_id)).first()
     if row is None:
         raise NotFound("ENTRY_NOT_FOUND", "there is no such entry", entry_id=entry_id)
     return _stored(row).entry
@@ -62,7 +63,7 @@ class StoredEntry:
 
 def page(connection: sa.Connection, search: Search, *, after: Mark | None, limit: int) -> list[StoredEntry]:
     """Entries of a store, newest first, after a mark."""
-    query = sa.select(ENTRY).where(_E.tenant_id == search.tenant_id, _E.store_code == search.store_code)
+    query = sa.select(*_SHOWN).where(_E.tenant_id == search.tenant_id, _E.store_code == search.store_code)
     if search.terminal_nos:
         query = query.where(_E.terminal_no.in_(search.terminal_nos))
     if search.kinds:

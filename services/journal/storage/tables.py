@@ -37,6 +37,7 @@ ENTRY = sa.Table(
     sa.Column("quantity", sa.BigInteger, nullable=False),
     sa.Column("staff_id", sa.Text, nullable=False),
     sa.Column("staff_name", sa.Text, nullable=False),
+    sa.Column("payload", sa.LargeBinary, comment="what the event carried, as it came; null in rows of older releases"),
     sa.UniqueConstraint("tenant_id", "topic", "key", "number"),
     sa.Index("ix_entry_time", "tenant_id", "store_code", "create_time", "number", "entry_id"),
     sa.Index("ix_entry_business_date", "tenant_id", "store_code", "business_date"),

@@ -66,7 +66,7 @@ def counts(told: dict[str, Any], *names: str) -> dict[str, Sequence[int]]:
 
 @pytest.mark.parametrize("service", ["report", "journal"])
 async def test_a_rebuild_equals_what_is_there(shop: RunningShop, service: str):
-    """After a day, every row that its events make again is the row that is there; nothing was touched."""
+    """E19: after a day, every row that its events make again is the row that is there; nothing was touched."""
     await healed(shop)
     before = dump(shop, service)
     status, told = await rebuild(shop, service)
@@ -79,7 +79,7 @@ async def test_a_rebuild_equals_what_is_there(shop: RunningShop, service: str):
 
 
 async def test_a_damaged_figure_is_named_and_mended(shop: RunningShop):
-    """One figure is a yen off: table and row are told, with both figures; a swap mends it while the service runs."""
+    """E19: one figure is a yen off: table and row are told, with both figures; a swap mends it, beside the service."""
     await healed(shop)
     before = dump(shop, "report")
     (first, *_) = select(shop.var_dir, "report", "SELECT rowid, * FROM figure WHERE name = 'GROSS' ORDER BY rowid")
@@ -105,7 +105,7 @@ async def test_a_damaged_figure_is_named_and_mended(shop: RunningShop):
 
 
 async def test_a_swap_while_the_shop_trades_costs_nothing(shop: RunningShop):
-    """Sales go on while report and journal are swapped twice: at the end of the day, all figures agree."""
+    """E19: sales go on while report and journal are swapped twice: at the end of the day, all figures agree."""
     async with trading_day(shop, sales=40, seed=5) as day:
         for sold in (10, 25):
             await day.sold(sold)
@@ -129,7 +129,7 @@ def lose(shop: RunningShop, service: str) -> None:
 
 @pytest.mark.parametrize("service", ["report", "journal"])
 async def test_what_was_dropped_comes_back_to_the_yen(shop: RunningShop, service: str):
-    """While it is stopped, a service loses its tables: rebuilt, they are what they were, and it goes on (E19)."""
+    """E19: while it is stopped, a service loses its tables: rebuilt, they are what they were, and it goes on."""
     await healed(shop)
     before = dump(shop, service)
     shop.supervisor.stop(service)
