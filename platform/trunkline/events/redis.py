@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from trunkline.events.redis_bulk import send
 from trunkline.events.redis_errors import GroupMissing, RedisUnavailable, mapped, require, translated
 from trunkline.events.shard import Entry, Shard, ShardState
 from trunkline.events.stream_id import StreamId
@@ -102,11 +103,11 @@ class Link:
         """
         commands: list[tuple[Any, ...]] = []
         for shard, data in events:
-            commands.append(("XADD", shard.stream, "*", FIELD, data))
+            commands.append((b"XADD", shard.stream, b"*", FIELD, data))
             # Whoever listens there only watches: what comes of it does not matter.
-            commands.append(("PUBLISH", shard.topic, data))
+            commands.append((b"PUBLISH", shard.topic, data))
         added: list[StreamId] = []
-        for answer in (await self._pipeline(commands))[::2]:
+        for answer in (await send(self._pool, commands, ANSWER_S))[::2]:
             if isinstance(answer, Exception):
                 if added:
                     break
@@ -237,9 +238,9 @@ class Link:
         """
         commands: list[tuple[Any, ...]] = []
         for shard, ids in done.items():
-            commands.append(("XACK", shard.stream, group, *map(str, ids)))
-            commands.append(("HSET", confirmed_name(*shard), group, str(ids[-1])))
-        require(await self._pipeline(commands))
+            commands.append((b"XACK", shard.stream, group, *map(str, ids)))
+            commands.append((b"HSET", confirmed_name(*shard), group, str(ids[-1])))
+        require(await send(self._pool, commands, ANSWER_S))
 
     async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes | None, None]:
         """What is published on some channels from now on, until the connection is lost. None: listening has begun.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -15,13 +14,12 @@ from trunkline.errors import ServiceError
 from trunkline.events import server_check
 from trunkline.events.hints import Hints
 from trunkline.events.outage import Outage, storage_away
-from trunkline.events.outbox import CHUNK, OutboxRows, Sent, Unsent
+from trunkline.events.outbox import OutboxRows, Sent, Unsent
 from trunkline.events.pause import end, pause
+from trunkline.events.reconciling import Reconciling, RelayCounts
 from trunkline.events.redis import Link, RedisUnavailable
-from trunkline.events.shard import Shard, ShardState
-from trunkline.events.stream_id import StreamId
+from trunkline.events.shard import Shard
 from trunkline.events.topics import DEFAULT_SHARDS, Topic, TopicError, shard_of
-from trunkline.events.trimming import trim_before
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables
 from trunkline.storage.leases import LeaseLost, Leases
@@ -36,20 +34,6 @@ WINDOW_S = 3600.0
 """Seconds that entries stay in the streams, once every group has confirmed them."""
 T = TypeVar("T")
 _log = structlog.get_logger("trunkline.events")
-
-
-@dataclass(slots=True)
-class RelayCounts:
-    """What a relay has done since it started."""
-
-    sent: int = 0
-    """Events added to a stream and published; sent again counts again."""
-    confirmed: int = 0
-    """Events that every group has confirmed."""
-    lost: int = 0
-    """Events that Redis had lost, and that were to be sent again."""
-    trimmed: int = 0
-    """Entries that every group had confirmed, and that were dropped from the streams."""
 
 
 class Relay:
@@ -107,10 +91,11 @@ class Relay:
         self._wanted = dict.fromkeys(self._topics, shards)
         self._clock = clock
         self._poll_s = poll_s
-        self._window_s = window_s
         self._woken = asyncio.Event()
         self._shards: dict[str, int] = {}
-        self._positions: dict[Shard, StreamId] = {}
+        self._reconciling = Reconciling(
+            database, self._rows, self._link, self._topics, self._write, self.counts, clock=clock, window_s=window_s
+        )
         self._looked = 0.0
 
     def wake(self) -> None:
@@ -187,7 +172,7 @@ class Relay:
         if verdict.refusal or verdict.warning:
             (_log.error if verdict.refusal else _log.warning)(verdict.refusal or verdict.warning)
         await self._decide_shards()
-        self._positions.clear()
+        self._reconciling.forget()
         # Before anything is sent: later ids would hide that entries in the middle are gone.
         await self._compare()
         while not stop.is_set():
@@ -207,78 +192,58 @@ class Relay:
                 if shards != self._wanted[topic]:
                     _log.warning("shards stay as first decided", topic=topic, shards=shards, asked=self._wanted[topic])
 
+    async def _compare(self) -> None:
+        self._looked = self._clock.monotonic()
+        if await self._reconciling.run(self._shards):
+            self._woken.set()
+
     async def _send(self) -> bool:
-        """Sends one batch; says whether there may be more."""
-        rows = await self._database.read(lambda connection: self._rows.unsent(connection, BATCH))
-        if not rows:
-            return False
+        """Sends batch after batch, for a while; says whether there may be more.
+
+        While one is marked as sent the next is on its way already.
+        """
+        until, held, marking = self._clock.monotonic() + self._poll_s, set[int](), list[asyncio.Task[None]]()
+        try:
+            while self._clock.monotonic() < until:
+                rows = await self._unsent(held)
+                if not rows:
+                    return False
+                sent = await self._append(rows)
+                await _all(marking)
+                held = {one.id for one in sent}
+                marking.append(asyncio.create_task(self._mark(sent)))
+                if len(sent) < len(rows):
+                    break
+            return True
+        finally:
+            await _all(marking)
+
+    async def _unsent(self, held: Collection[int]) -> list[Unsent]:
+        """The next rows, without those that are being marked."""
+        limit = BATCH + len(held)
+        rows = await self._database.read(lambda connection: self._rows.unsent(connection, limit))
+        return [row for row in rows if row.id not in held][:BATCH]
+
+    async def _append(self, rows: Sequence[Unsent]) -> list[Sent]:
         faultpoint("relay.before_xadd")
         shards = [self._shard(row) for row in rows]
         ids = await self._link.append([(shard, row.data) for shard, row in zip(shards, rows, strict=True)])
-        sent = [
+        faultpoint("relay.after_xadd")
+        return [
             Sent(row.id, shard.number, stream_id, confirmed=not self._topics[row.topic].groups)
             for row, shard, stream_id in zip(rows, shards, ids, strict=False)
         ]
-        faultpoint("relay.after_xadd")
+
+    async def _mark(self, sent: Sequence[Sent]) -> None:
         await self._write(lambda connection: self._rows.mark_sent(connection, sent))
         faultpoint("relay.after_mark")
         self.counts.sent += len(sent)
-        return len(rows) == BATCH or len(sent) < len(rows)
 
     def _shard(self, row: Unsent) -> Shard:
         return Shard(row.topic, shard_of(row.key, self._shards[row.topic]))
 
-    async def _compare(self) -> None:
-        """Compares the outbox with the streams: what they have lost is to be sent again, what is confirmed is done."""
-        self._looked = self._clock.monotonic()
-        # Again and again: whoever empties Redis takes this away too.
-        await self._link.set_shards(self._shards)
-        shards = [Shard(topic, number) for topic, count in self._shards.items() for number in range(count)]
-        states = dict(zip(shards, await self._link.inspect(shards), strict=True))
-        # First of all: positions past what is lost would confirm it.
-        for shard in await self._database.read(lambda connection: self._rows.lost_from(connection, states)):
-            await self._take_back(shard, states[shard])
-        for shard, state in states.items():
-            await self._confirm(shard, state)
-        await self._trim(states)
 
-    async def _trim(self, states: Mapping[Shard, ShardState]) -> None:
-        """Drops what every group has confirmed, after a while; the outbox keeps it."""
-        now_ms = round(self._clock.now().timestamp() * 1000)
-        before = {
-            shard: id_
-            for shard, state in states.items()
-            if (id_ := self._trim_before(shard, state, now_ms)) is not None
-        }
-        if before:
-            faultpoint("relay.before_trim")
-            self.counts.trimmed += await self._link.trim(before)
-            faultpoint("relay.after_trim")
-
-    def _trim_before(self, shard: Shard, state: ShardState, now_ms: int) -> StreamId | None:
-        groups = self._topics[shard.topic].groups
-        return trim_before(state, groups, now_ms=now_ms, window_s=self._window_s)
-
-    async def _take_back(self, shard: Shard, state: ShardState) -> None:
-        lost, changed = 0, CHUNK
-        while changed == CHUNK:
-            changed = await self._write(lambda connection: self._rows.mark_unsent(connection, shard, state))
-            lost += changed
-        self.counts.lost += lost
-        self._woken.set()
-        _log.warning("the stream has lost events; they are sent again", stream=shard.stream, events=lost)
-
-    async def _confirm(self, shard: Shard, state: ShardState) -> None:
-        groups = self._topics[shard.topic].groups
-        if not groups or not groups <= state.confirmed.keys():
-            return
-        position = min(state.confirmed[group] for group in groups)
-        if self._positions.get(shard) == position:
-            return
-        faultpoint("relay.before_confirm")
-        changed = CHUNK
-        while changed == CHUNK:
-            changed = await self._write(lambda connection: self._rows.mark_confirmed(connection, shard, position))
-            self.counts.confirmed += changed
-        faultpoint("relay.after_confirm")
-        self._positions[shard] = position
+async def _all(tasks: list[asyncio.Task[None]]) -> None:
+    """Waits for tasks, and forgets them."""
+    while tasks:
+        await tasks.pop()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 from redis.asyncio import Redis
-from trunkline.events import outage, relay, settling
+from trunkline.events import outage, reconciling, relay, settling
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
@@ -80,6 +80,6 @@ def event_logs(monkeypatch: pytest.MonkeyPatch) -> list[MutableMapping[str, Any]
     """What relay and consumers log, of every level, whatever the process is set to."""
     capture = structlog.testing.LogCapture()
     logger = structlog.wrap_logger(None, processors=[capture], wrapper_class=structlog.BoundLogger)
-    for module in (outage, relay, settling):
+    for module in (outage, reconciling, relay, settling):
         monkeypatch.setattr(module, "_log", logger)
     return capture.entries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trunkline.events.sharing import share
 
@@ -36,6 +36,7 @@ def test_where_it_does_not_come_out_even_nothing_moves():
         assert (decided.give, decided.take) == ((), ())
 
 
+@settings(deadline=None)
 @given(
     owners=st.lists(st.sampled_from(["a", "b", "c", "d", "dead", None]), min_size=len(NAMES), max_size=len(NAMES)),
     living=st.sets(st.sampled_from(["a", "b", "c", "d"]), min_size=1),
