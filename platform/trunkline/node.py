@@ -222,8 +222,9 @@ class Node(Generic[S]):
         servicers: Sequence[object],
         background: Sequence[Background] = (),
         verifier: Verifier | None = None,
+        close: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> Service:
-        """A service on its own database, ready to be served."""
+        """A service on its own database, ready to be served; close is called when it ends."""
         database, relay = storage.database, storage.relay
         if verifier is None and _needs_tokens(servicers):
             verifier = self.verifier()
@@ -252,6 +253,7 @@ class Node(Generic[S]):
             close=[
                 storage.leases.end,
                 database.close,
+                *close,
                 *self._close,
                 *(channel.close for channel in self.peers.values()),
             ],

@@ -14,6 +14,7 @@ from services.cart.peers.receivers import ReceiverPeer
 from services.cart.peers.terminals import TerminalPeer
 from services.cart.settings import CartSettings
 from services.cart.storage.tables import METADATA, PLATFORM, VERSIONS
+from services.cart.storage.views import CartViews
 
 
 async def build(node: Node[CartSettings]) -> Service:
@@ -23,10 +24,13 @@ async def build(node: Node[CartSettings]) -> Service:
     methods = PaymentMethodPeer(node.connect("payment"))
     ranges = ReceiptRangePeer(node.connect("store"))
     items = ItemPeer(node.connect("item"))
+    caches = node.settings.cache == "redis" and node.platform.redis_url
+    views = CartViews(node.state("view", node.platform.redis_cache_database) if caches else None)
     return node.service(
         storage,
         servicers=[
-            CartServicer(storage.database, storage.unit, terminals, items, methods, ranges),
+            CartServicer(storage.database, storage.unit, terminals, items, methods, ranges, views),
             TransactionServicer(storage.database, storage.unit, terminals, methods, ranges, ReceiverPeer(node.connect)),
         ],
+        close=[views.close],
     )

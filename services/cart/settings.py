@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic_settings import SettingsConfigDict
 from trunkline.settings import ServiceSettings
 
@@ -10,3 +12,6 @@ class CartSettings(ServiceSettings):
     """Each is read from POS_CART_<NAME>."""
 
     model_config = SettingsConfigDict(env_prefix="POS_CART_", frozen=True, extra="ignore")
+
+    cache: Literal["off", "redis"] = "redis"
+    """redis: what GetCart answers for long carts is kept there for ten hours, by version; off: it is computed anew."""

@@ -37,3 +37,7 @@ class NotFound(DomainFailure):
 
 class AlreadyExists(DomainFailure):
     """A thing with this identity exists."""
+
+
+class Conflict(DomainFailure):
+    """Somebody else has changed the thing meanwhile; nothing was done."""

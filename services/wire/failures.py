@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 import grpc
 from trunkline.errors import ServiceError
 
-from services.kernel.failure import AlreadyExists, DomainFailure, InvalidInput, NotFound, Refused, WrongState
+from services.kernel.failure import AlreadyExists, Conflict, DomainFailure, InvalidInput, NotFound, Refused, WrongState
 from services.wire.domains import SHARED, SHARED_REASONS
 
 CODES: dict[type[DomainFailure], grpc.StatusCode] = {
@@ -18,6 +18,7 @@ CODES: dict[type[DomainFailure], grpc.StatusCode] = {
     Refused: grpc.StatusCode.FAILED_PRECONDITION,
     NotFound: grpc.StatusCode.NOT_FOUND,
     AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    Conflict: grpc.StatusCode.ABORTED,
 }
 """Status of each kind of failure."""
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
 RAISERS = {
-    "AlreadyExists", "InvalidInput", "NotFound", "Refused", "WrongState",
+    "AlreadyExists", "Conflict", "InvalidInput", "NotFound", "Refused", "WrongState",
     "already_exists", "failed_precondition", "invalid_argument", "not_found", "permission_denied", "unauthenticated",
 }  # fmt: skip
 UNREACHABLE = {"DISCOUNT_TOO_LARGE"}

@@ -21,6 +21,7 @@ from services.cart.domain.numbering import TakeNumbers
 from services.cart.handlers.convert import to_cart, to_line, to_payment, to_totals
 from services.cart.handlers.publish import commit
 from services.cart.storage import carts, openings
+from services.cart.storage.views import CartViews
 from services.wire.failures import refusals
 from services.wire.money import from_money, tenant_currency
 from services.wire.reach import own_terminal
@@ -39,7 +40,9 @@ class CartServicer(pb_grpc.CartServiceServicer):
         items: Items,
         methods: PaymentMethods,
         ranges: ReceiptRanges,
+        views: CartViews,
     ) -> None:
+        self._views = views
         self._database = database
         self._unit = unit
         self._terminals = terminals
@@ -65,8 +68,17 @@ class CartServicer(pb_grpc.CartServiceServicer):
     async def GetCart(self, request: pb.GetCartRequest, context: Context) -> pb.GetCartResponse:
         """Gets a cart in any state."""
         terminal_id = own_terminal()
-        cart = await self._database.read(lambda connection: carts.get(connection, terminal_id, request.cart_id))
-        return pb.GetCartResponse(cart=to_cart(cart, checkout.view(cart).bill))
+        cart_id, long = request.cart_id, self._views.long
+        version, cart = await self._database.read(lambda connection: carts.look(connection, terminal_id, cart_id, long))
+        if cart is not None:
+            return _viewed(cart)
+        kept = await self._views.get(terminal_id, cart_id, version)
+        if kept is not None:
+            return pb.GetCartResponse.FromString(kept)
+        stored = await self._database.read(lambda connection: carts.get(connection, terminal_id, cart_id))
+        answer = _viewed(stored.cart)
+        self._views.keep(terminal_id, cart_id, stored.version, answer.SerializeToString())
+        return answer
 
     @refusals
     async def AddLines(self, request: pb.AddLinesRequest, context: Context) -> pb.AddLinesResponse:
@@ -165,10 +177,10 @@ class CartServicer(pb_grpc.CartServiceServicer):
         terminal_id = own_terminal()
 
         def work(tx: Transaction) -> A:
-            cart = carts.get(tx.connection, terminal_id, cart_id)
-            openings.require_unsealed(tx.connection, terminal_id, cart.opening.business_counter)
-            change = apply(cart)
-            carts.replace(tx.connection, change.cart)
+            stored = carts.get(tx.connection, terminal_id, cart_id)
+            openings.require_unsealed(tx.connection, terminal_id, stored.cart.opening.business_counter)
+            change = apply(stored.cart)
+            carts.replace(tx.connection, change.cart, stored.version)
             return answer(change)
 
         return await self._unit.run(work)
@@ -183,15 +195,19 @@ class CartServicer(pb_grpc.CartServiceServicer):
         allowed = await self._ranges.range_of(terminal_id)
 
         def work(tx: Transaction) -> A:
-            cart = carts.get(tx.connection, terminal_id, cart_id)
-            openings.require_unsealed(tx.connection, terminal_id, cart.opening.business_counter)
-            finished = apply(cart, lambda: openings.take_numbers(tx.connection, terminal_id, allowed), tx.now)
+            stored = carts.get(tx.connection, terminal_id, cart_id)
+            openings.require_unsealed(tx.connection, terminal_id, stored.cart.opening.business_counter)
+            finished = apply(stored.cart, lambda: openings.take_numbers(tx.connection, terminal_id, allowed), tx.now)
             if finished.record is not None:
                 commit(tx, finished.record)
-            carts.replace(tx.connection, finished.cart)
+            carts.replace(tx.connection, finished.cart, stored.version)
             return answer(finished)
 
         return await self._unit.run(work)
+
+
+def _viewed(cart: Cart) -> pb.GetCartResponse:
+    return pb.GetCartResponse(cart=to_cart(cart, checkout.view(cart).bill))
 
 
 def _numbers(finished: Finished) -> dict[str, int]:

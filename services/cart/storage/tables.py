@@ -22,6 +22,7 @@ CART = sa.Table(
     sa.Column("business_counter", sa.BigInteger, nullable=False, comment="opening it was made in"),
     sa.Column("finished", sa.Boolean, nullable=False, comment="completed or cancelled"),
     sa.Column("document", sa.Text, nullable=False, comment="the cart, JSON"),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="0", comment="of this document, drawn anew"),
     sa.Index("ix_cart_opening", "tenant_id", "store_code", "terminal_no", "business_counter", "finished"),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -88,8 +87,7 @@ class Shelf:
 
     async def settled(self) -> None:
         """What waits to be kept has been."""
-        while self.cache._work is not None and not self.cache._work.done():
-            await asyncio.wait({self.cache._work})
+        await self.cache.writing.written()
 
 
 @pytest.fixture

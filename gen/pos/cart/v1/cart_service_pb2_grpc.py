@@ -30,8 +30,9 @@ class CartServiceStub:
 
     Every method but CreateCart fails with NOT_FOUND/CART_NOT_FOUND for a cart of another tenant or terminal, and every
     change with FAILED_PRECONDITION/CART_WRONG_STATE where the cart's state does not allow it and with
-    FAILED_PRECONDITION/OPENING_SEALED once the opening of the cart is sealed. A change that fails changes nothing; a
-    repeat of one with the same idempotency key gives the first answer. Changes answer the totals and what they touched.
+    FAILED_PRECONDITION/OPENING_SEALED once the opening of the cart is sealed, and with ABORTED/CART_CHANGED where another
+    call has changed the cart meanwhile. A change that fails changes nothing; a repeat of one with the same idempotency
+    key gives the first answer. Changes answer the totals and what they touched.
     """
 
     def __init__(self, channel):
@@ -97,8 +98,9 @@ class CartServiceServicer:
 
     Every method but CreateCart fails with NOT_FOUND/CART_NOT_FOUND for a cart of another tenant or terminal, and every
     change with FAILED_PRECONDITION/CART_WRONG_STATE where the cart's state does not allow it and with
-    FAILED_PRECONDITION/OPENING_SEALED once the opening of the cart is sealed. A change that fails changes nothing; a
-    repeat of one with the same idempotency key gives the first answer. Changes answer the totals and what they touched.
+    FAILED_PRECONDITION/OPENING_SEALED once the opening of the cart is sealed, and with ABORTED/CART_CHANGED where another
+    call has changed the cart meanwhile. A change that fails changes nothing; a repeat of one with the same idempotency
+    key gives the first answer. Changes answer the totals and what they touched.
     """
 
     def CreateCart(self, request, context):
@@ -267,8 +269,9 @@ class CartService:
 
     Every method but CreateCart fails with NOT_FOUND/CART_NOT_FOUND for a cart of another tenant or terminal, and every
     change with FAILED_PRECONDITION/CART_WRONG_STATE where the cart's state does not allow it and with
-    FAILED_PRECONDITION/OPENING_SEALED once the opening of the cart is sealed. A change that fails changes nothing; a
-    repeat of one with the same idempotency key gives the first answer. Changes answer the totals and what they touched.
+    FAILED_PRECONDITION/OPENING_SEALED once the opening of the cart is sealed, and with ABORTED/CART_CHANGED where another
+    call has changed the cart meanwhile. A change that fails changes nothing; a repeat of one with the same idempotency
+    key gives the first answer. Changes answer the totals and what they touched.
     """
 
     @staticmethod

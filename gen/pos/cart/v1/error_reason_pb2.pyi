@@ -107,6 +107,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The refunds do not sum to the total with tax. FAILED_PRECONDITION.
     Metadata: `refunded` (`600`), `due` (`646`), in minor units.
     """
+    ERROR_REASON_CART_CHANGED: _ErrorReason.ValueType  # 28
+    """Another call has changed the cart meanwhile; nothing was done. ABORTED. Metadata: `cart_id` (`8c1f…`)."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call to the cart service was refused. The `domain` of `google.rpc.ErrorInfo` is `pos.cart`."""
@@ -196,4 +198,6 @@ ERROR_REASON_REFUND_SUM_WRONG: ErrorReason.ValueType  # 27
 """The refunds do not sum to the total with tax. FAILED_PRECONDITION.
 Metadata: `refunded` (`600`), `due` (`646`), in minor units.
 """
+ERROR_REASON_CART_CHANGED: ErrorReason.ValueType  # 28
+"""Another call has changed the cart meanwhile; nothing was done. ABORTED. Metadata: `cart_id` (`8c1f…`)."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
