@@ -29,6 +29,16 @@ _log = structlog.get_logger("trunkline.health")
 _Status = health_pb2.HealthCheckResponse
 
 
+def all_of(checks: Sequence[Check]) -> Check:
+    """Looks at one after the other; the first that does not answer is told."""
+
+    async def check() -> None:
+        for one in checks:
+            await one()
+
+    return check
+
+
 class Health:
     """What a process says of itself: the empty name and each gRPC service, `dep.<name>`, and `liveness`."""
 

@@ -25,7 +25,7 @@ from trunkline.events.event_log import EventLogServicer
 from trunkline.events.published import PublishedLog
 from trunkline.events.relay import Relay
 from trunkline.events.topics import declared_topics, topic_of
-from trunkline.health import Check
+from trunkline.health import Check, all_of
 from trunkline.interceptors.answer_cache import AnswerCache
 from trunkline.interceptors.host import Verifier
 from trunkline.interceptors.invalidation import Invalidation
@@ -233,7 +233,7 @@ class Node(Generic[S]):
             servicers = [*servicers, *self._event_servicers(storage)]
         checks: dict[str, Check] = {"db": database.check, **self._peer_checks()}
         if self._redis_checks:
-            checks["redis"] = _all_of(self._redis_checks)
+            checks["redis"] = all_of(self._redis_checks)
         listening = self._invalidation()
         return Service(
             name=self.name,
@@ -279,14 +279,6 @@ class Node(Generic[S]):
     def _peer_checks(self) -> dict[str, Check]:
         """Whether each peer is connected, for health."""
         return {name: _connected(channel) for name, channel in self.peers.items()}
-
-
-def _all_of(checks: Sequence[Check]) -> Check:
-    async def check() -> None:
-        for one in checks:
-            await one()
-
-    return check
 
 
 def _needs_tokens(servicers: Sequence[object]) -> bool:
