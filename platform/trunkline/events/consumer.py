@@ -183,6 +183,7 @@ class Consumer:
                 self._woken.clear()
                 await self._own(stop)
             if not self._ownership.owned:
+                self._outage.over()
                 await pause(BLOCK_S, stop, self._woken)
                 continue
             entries = await self._read_new()
@@ -245,7 +246,8 @@ class Consumer:
             block_s = min(block_s, max(0.0, (due - self._clock.now()).total_seconds()))
         after = dict.fromkeys(sorted(self._ownership.owned), NEW)
         entries = await self._reading.read(self._group, self._group, after, count=READ, block_s=block_s)
-        faultpoint("consumer.after_read")
+        if entries:
+            faultpoint("consumer.after_read")
         return entries
 
     async def _handle(self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False) -> None:

@@ -12,6 +12,11 @@ from trunkline.events.topics import shard_of
 from trunkline.storage.leases import Leases
 
 
+def lease_name(group: str, shard: Shard) -> str:
+    """Name of the lease of a group on a shard."""
+    return f"consumer/{group}/{shard.topic}/{shard.number}"
+
+
 class Ownership:
     """The shards of some topics, as far as they are this process's."""
 
@@ -21,11 +26,15 @@ class Ownership:
         self._leases = leases
         self._group = group
         self._counts = shards
+        self._lost = False
 
     @property
     def all(self) -> list[Shard]:
-        """All shards of all topics."""
-        return [Shard(topic, number) for topic, count in self._counts.items() for number in range(count)]
+        """All shards of all topics, in an order that spreads each topic: one has more events than another."""
+        return sorted(
+            (Shard(topic, number) for topic, count in self._counts.items() for number in range(count)),
+            key=lambda shard: (shard.number, shard.topic),
+        )
 
     def resize(self, shards: dict[str, int]) -> None:
         """Notes how many shards each topic has."""
@@ -33,7 +42,7 @@ class Ownership:
 
     def lease(self, shard: Shard) -> str:
         """Name of the lease on a shard."""
-        return f"consumer/{self._group}/{shard.topic}/{shard.number}"
+        return lease_name(self._group, shard)
 
     async def update(self) -> set[Shard]:
         """Gives up what is too much, forgets what is lost, and takes what is free; gives what was taken.
@@ -44,8 +53,9 @@ class Ownership:
             ServiceError: the database is away.
         """
         leases, by_name = self._leases, {self.lease(shard): shard for shard in self.all}
-        if not leases.worker_id:
+        if not leases.worker_id or self._lost:
             await leases.beat()
+            self._lost = False
         before = self.owned
         decided = share(list(by_name), leases.holders.leases, leases.holders.workers, leases.worker_id)
         if decided.give:
@@ -66,8 +76,8 @@ class Ownership:
             await self._leases.give_back([self.lease(shard) for shard in owned])
 
     def forget(self) -> None:
-        """Owns nothing until the next update: what it has was taken from it."""
-        self.owned = frozenset()
+        """Owns nothing until the next update, which looks anew: what it has was taken from it."""
+        self.owned, self._lost = frozenset(), True
 
     def owns_key(self, topic: str, key: str) -> bool:
         """Whether the events of a key are this process's."""

@@ -95,11 +95,12 @@ class Leases:
         Raises:
             ServiceError: the database is away.
         """
-        before = self.holders
+        before, began = self.holders, self._clock.monotonic()
         if not self.worker_id or not await self._database.write(self._beat):
             if self.worker_id:
                 _log.warning("this process was taken for dead; it begins anew", worker=self.worker_id)
             self.worker_id = await self._database.write(self._register)
+        self._excuse(self._clock.monotonic() - began)
         workers, leases = await self._database.read(self._look)
         dead = [id_ for id_, row in workers.items() if id_ != self.worker_id and self._is_dead(id_, row)]
         for id_ in dead:
@@ -201,6 +202,10 @@ class Leases:
         columns = self._lease.c
         leases = {row.name: row.worker_id for row in connection.execute(sa.select(columns.name, columns.worker_id))}
         return workers, leases
+
+    def _excuse(self, waited_s: float) -> None:
+        """Does not count the time in which this one could not beat, either: what held it up may have held up others."""
+        self._seen = {id_: (beat, since + waited_s) for id_, (beat, since) in self._seen.items()}
 
     def _is_dead(self, id_: str, row: sa.Row[tuple[str, ...]]) -> bool:
         now = self._clock.monotonic()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from trunkline.storage import Database
 from trunkline.storage.leases import TTL_S, LeaseLost, Leases
@@ -116,6 +118,19 @@ async def test_all_names_are_required(database, first, second):
     await _require(database, first, "a")
     with pytest.raises(LeaseLost):
         await _require(database, first, "a", "b")
+
+
+async def test_who_could_not_beat_itself_buries_nobody(database, first, second, clock):
+    """E14: while work of this process keeps the only writer, others cannot beat: that time does not count."""
+    await first.beat()
+    await second.beat()
+    long_work = asyncio.ensure_future(database.write(lambda _: clock.advance(3 * TTL_S)))
+    await second.beat()
+    await long_work
+    assert set(second.holders.workers) == {first.worker_id, second.worker_id}
+    clock.advance(TTL_S)
+    await second.beat()
+    assert set(second.holders.workers) == {second.worker_id}
 
 
 async def test_a_clock_that_is_set_kills_nobody(first, second, clock):
