@@ -83,7 +83,7 @@ class Consumer:
         self._shards = dict.fromkeys(self._topics, DEFAULT_SHARDS)
         self._ownership = Ownership(leases, group, self._shards)
         self._applying = Applying(tables, group, version)
-        self._gaps = GapFiller(log, self.park) if log is not None else None
+        self._gaps = GapFiller(log, self.park, self._topics) if log is not None else None
         self._settling = Settling(
             database,
             self._applying,
@@ -264,6 +264,11 @@ class Consumer:
         ]
         if arrivals:
             await self._settling.settle(arrivals, tried=tried)
+        gone = len(entries) - len(arrivals)
+        if gone:
+            # The relay finds that the stream lacks them, or their key that numbers are missing: they come again.
+            self.counts.gone += gone
+            _log.warning("entries were gone before they were applied", group=self._group, entries=gone)
         faultpoint("consumer.after_commit")
         # Every entry before these is settled too: streams are read in order, and own ones first.
         done = {

@@ -51,6 +51,8 @@ class ConsumerCounts:
     """Events that became dead letters."""
     holes: int = 0
     """Numbers that were passed over."""
+    gone: int = 0
+    """Entries that were taken out of their stream before they were applied."""
 
 
 class Settling:

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from trunk.event.v1 import envelope_pb2
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Relay, topic_of
+from trunkline.events.gaps import EventLog
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database, Outbox, new_metadata, platform_tables
 from trunkline.storage.leases import Leases
@@ -181,6 +182,7 @@ def consumer(
     *,
     clock: Clock = SYSTEM_CLOCK,
     wake: Callable[[], None] | None = None,
+    log: EventLog | None = None,
 ) -> Consumer:
     """The reader."""
     known: dict[type[Message], Any] = {Note: keep, Memo: keep}
@@ -192,6 +194,7 @@ def consumer(
         group=GROUP,
         handlers=handlers or known,
         leases=leases,
+        log=log,
         clock=clock,
         wake=wake,
         block_s=0.05,
