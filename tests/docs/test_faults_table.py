@@ -28,6 +28,7 @@ TITLES = {
     "## Overload": FOLDER / "overload",
     "## Clock and resources": FOLDER / "resources",
     "## Other releases": FOLDER / "skew",
+    "## Redis": FOLDER / "redis",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

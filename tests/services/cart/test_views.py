@@ -16,27 +16,15 @@ from redis.asyncio import Redis
 from trunkline.errors import ServiceError
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.state.addresses import database_url
-from trunkline.testing.clock import FakeClock
-from trunkline.testing.local import LocalSystem
 from trunkline.testing.resp_faults import OOM, drop_reply, misreport, refuse
 from trunkline.testing.resp_proxy import RespProxy
 
-from services.cart import app as cart_app
-from services.cart.settings import CartSettings
 from services.cart.storage import carts, views
 from services.cart.storage.tables import CART
-from services.item import app as item_app
-from services.item.settings import ItemSettings
 from services.kernel.failure import Conflict
 from services.kernel.ids import TerminalId
-from services.payment import app as payment_app
-from services.payment.settings import PaymentSettings
-from services.store import app as store_app
-from services.store.settings import StoreSettings
-from services.terminal import app as terminal_app
-from services.terminal.settings import TerminalSettings
-from tests.services.cart.goods import furnish
-from tests.services.cart.shop import Lane, Shop, line
+from tests.services.cart.shop import Lane, line
+from tests.services.cart.whole import opened_lane
 from tests.shop.waiting import until
 
 KEY = b"trunkline:view:cart:acme/"
@@ -74,17 +62,7 @@ async def redis(own_server: EmbeddedRedis) -> AsyncIterator[Any]:
 @pytest_asyncio.fixture
 async def lane(tmp_path: Path, proxy: RespProxy) -> AsyncIterator[Lane]:
     """A terminal of a shop with that Redis, open."""
-    clock = FakeClock()
-    async with LocalSystem(tmp_path / "shop", clock) as system:
-        await system.start("store", store_app.build, StoreSettings())
-        await system.start("item", item_app.build, ItemSettings())
-        await system.start("payment", payment_app.build, PaymentSettings())
-        await system.start("terminal", terminal_app.build, TerminalSettings())
-        system.settings = system.settings.model_copy(update={"redis_url": f"redis://{proxy.target}/0"})
-        cart = await system.start("cart", cart_app.build, CartSettings())
-        await furnish(system, "acme")
-        lane = await Shop(system, clock, cart).lane()
-        await lane.open()
+    async with opened_lane(tmp_path / "shop", f"redis://{proxy.target}/0") as lane:
         yield lane
 
 
