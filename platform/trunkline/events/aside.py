@@ -15,6 +15,9 @@ from trunkline.events.ledger import Key
 from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
 
+FIRST_BYTES = 4 * 1024 * 1024
+"""Parked events of a key that are held at once, but for the last of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parked:
@@ -70,15 +73,22 @@ class Aside:
         return {(row[0], row[1]): tuple(row[2:]) for row in rows}
 
     def first(self, connection: sa.Connection, key: Key, limit: int) -> list[Parked]:
-        """The parked events of a key with the lowest numbers, in their order."""
+        """The parked events of a key with the lowest numbers, in their order; fewer where they are long."""
         columns = self._parked.c
-        rows = connection.execute(
+        query = (
             sa.select(columns.number, columns.park_time, columns.attempts, columns.retry_time, columns.envelope)
             .where(*self._of(key))
             .order_by(columns.number)
             .limit(limit)
         )
-        return [Parked(Waiting(*row[:4]), row[4]) for row in rows]
+        found, size = list[Parked](), 0
+        with connection.execute(query) as rows:
+            for row in rows:
+                found.append(Parked(Waiting(*row[:4]), row[4]))
+                size += len(row[4])
+                if size >= FIRST_BYTES:
+                    break
+        return found
 
     def is_parked(self, connection: sa.Connection, arrival: Arrival) -> bool:
         """Whether an event is parked already."""

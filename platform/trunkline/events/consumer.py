@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -13,6 +13,7 @@ import structlog
 from trunkline import __version__
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
+from trunkline.events.appetite import Appetite
 from trunkline.events.applying import Applying
 from trunkline.events.event import Decoder, Handlers
 from trunkline.events.gaps import EventLog, GapFiller
@@ -28,8 +29,6 @@ from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables
 from trunkline.storage.leases import LeaseLost, Leases
 
-READ = 64
-"""Entries read of each stream at once."""
 BLOCK_S = 1.0
 """Seconds a read waits for entries, and so the longest time until stop is noticed."""
 LOOK_S = 5.0
@@ -94,6 +93,7 @@ class Consumer:
             missing=self._gaps.ask if self._gaps is not None else lambda _key, _numbers: None,
         )
         self._outage = Outage(f"{group} consumer")
+        self._appetite = Appetite()
         self._clock = clock
         self._looked = 0.0
         self._woken = asyncio.Event()
@@ -235,7 +235,7 @@ class Consumer:
         """Settles what was given to this group before and not acknowledged, stream by stream in order."""
         after = dict.fromkeys(sorted(shards), "0")
         while after and not stop.is_set():
-            entries = await self._control.read(self._group, self._group, after, count=READ)
+            entries = await self._read(self._control, after)
             await self._handle(entries, stop, tried=tried)
             after = {entry.shard: str(entry.id) for entry in entries}
 
@@ -245,9 +245,15 @@ class Consumer:
         if due is not None:
             block_s = min(block_s, max(0.0, (due - self._clock.now()).total_seconds()))
         after = dict.fromkeys(sorted(self._ownership.owned), NEW)
-        entries = await self._reading.read(self._group, self._group, after, count=READ, block_s=block_s)
+        entries = await self._read(self._reading, after, block_s=block_s)
         if entries:
             faultpoint("consumer.after_read")
+        return entries
+
+    async def _read(self, link: Link, after: Mapping[Shard, str], *, block_s: float | None = None) -> list[Entry]:
+        count = self._appetite.count(len(after))
+        entries = await link.read(self._group, self._group, after, count=count, block_s=block_s)
+        self._appetite.note(len(entry.data) for entry in entries if entry.data is not None)
         return entries
 
     async def _handle(self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False) -> None:

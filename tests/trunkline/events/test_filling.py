@@ -158,7 +158,8 @@ async def test_what_was_deleted_while_pending_is_asked_of_the_log(reader: Databa
 
     await add(client, *(envelope(number) for number in range(1, 6)))
     await _given_to_one_that_died(client, 4)
-    second, third = [entry_id for entry_id, _ in await client.xrange(STREAM)][1:3]
+    held: Any = await client.xrange(STREAM)
+    second, third = [entry_id for entry_id, _ in held][1:3]
     await client.xdel(STREAM, second, third)
 
     receiver = consumer(reader, url, log=Kept())
