@@ -28,19 +28,26 @@ TABLES = {
     "report": [table.name for table in report_tables.REBUILDABLE],
     "journal": [table.name for table in journal_tables.REBUILDABLE],
 }
+KEY = tuple(column.name for column in report_tables.FIGURE.primary_key)
 BOUND_S = 60.0
 
 
-async def rebuild(shop: RunningShop, service: str, *options: str) -> tuple[int, dict[str, Any]]:
-    """`trunkline events rebuild … --json`: how it ended, and what it told."""
+async def trunkline(shop: RunningShop, *arguments: str) -> tuple[int, str]:
+    """`trunkline events rebuild …`: how it ended, and what it printed."""
     process = await asyncio.create_subprocess_exec(
-        str(Path(sys.executable).with_name("trunkline")), "events", "rebuild", service, "--json", *options,
+        str(Path(sys.executable).with_name("trunkline")), "events", "rebuild", *arguments,
         cwd=ROOT, env=shop.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(BOUND_S):
         said, complained = await process.communicate()
     assert process.returncode in {0, 1}, complained.decode()
-    return process.returncode, json.loads(said)
+    return process.returncode, said.decode()
+
+
+async def rebuild(shop: RunningShop, service: str, *options: str) -> tuple[int, dict[str, Any]]:
+    """The same with `--json`, read."""
+    status, said = await trunkline(shop, service, "--json", *options)
+    return status, json.loads(said)
 
 
 def dump(shop: RunningShop, service: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -84,6 +91,10 @@ async def test_a_damaged_figure_is_named_and_mended(shop: RunningShop):
     before = dump(shop, "report")
     (first, *_) = select(shop.var_dir, "report", "SELECT rowid, * FROM figure WHERE name = 'GROSS' ORDER BY rowid")
     spoil(shop, "report", f"UPDATE figure SET amount = amount + 1 WHERE rowid = {first['rowid']}")
+    status, text = await trunkline(shop, "report")
+    row = " ".join(f"{name}={first[name]}" for name in KEY)
+    assert f"figure {row}: amount={first['amount'] + 1}, and should be amount={first['amount']}" in text.splitlines()
+    assert (status, text.splitlines()[-1]) == (1, "different")
     status, told = await rebuild(shop, "report")
     assert (status, told["equal"]) == (1, False)
     assert counts(told, "different", "missing", "extra") == {
@@ -91,14 +102,14 @@ async def test_a_damaged_figure_is_named_and_mended(shop: RunningShop):
     }
     (figure,) = [table for table in told["tables"] if table["table"] == "figure"]
     (difference,) = figure["differences"]
-    key = ("tenant_id", "store_code", "business_date", "terminal_no", "open_counter", "name", "code")
     assert difference == {
-        "row": {name: first[name] for name in key},
+        "row": {name: first[name] for name in KEY},
         "live": {"amount": first["amount"] + 1},
         "rebuilt": {"amount": first["amount"]},
     }
     assert (await rebuild(shop, "report", "--swap"))[0] == 0
     assert dump(shop, "report") == before
+    assert (await trunkline(shop, "report"))[1].splitlines()[-1] == "equal"
     status, told = await rebuild(shop, "report")
     assert (status, told["equal"]) == (0, True)
     await healed(shop)

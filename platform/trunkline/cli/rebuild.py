@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+import shutil
 import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from datetime import date
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -79,15 +81,35 @@ def _derived(service: str, package: str, live: Path) -> Derived:
 async def _rebuild(derived: Derived, live: Path, credential: Path | None, *, swap: bool) -> dict[str, Any]:
     from trunkline.events.rebuild import Rebuild
 
-    # Beside the live database: what is in it stays on the same disk.
-    with TemporaryDirectory(prefix="rebuild-", dir=live.parent) as scratch:
+    with _scratch(live) as scratch:
         async with _log(derived, credential) as log:
-            with closing(Rebuild(derived, live, log, Path(scratch), progress=_progress)) as one:
+            with closing(Rebuild(derived, live, log, scratch, progress=_progress)) as one:
                 await one.fill()
                 found = await one.compare()
                 if swap:
                     await one.swap()
                 return _told(one, found, derived.group, swapped=swap)
+
+
+@contextmanager
+def _scratch(live: Path) -> Iterator[Path]:
+    """A folder for the shadow, beside the live database, so that what is in it stays on the same disk."""
+    folder = live.with_name(f"{live.name}.rebuild")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CommandError(f"{live} is being rebuilt already") from None
+        for left in folder.iterdir():
+            left.unlink()  # by a rebuild that was killed
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+    finally:
+        os.close(handle)
 
 
 @asynccontextmanager

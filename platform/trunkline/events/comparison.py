@@ -83,15 +83,36 @@ def _beside(
     keys = list(table.primary_key)
     query = sa.select(table).order_by(*keys).execution_options(yield_per=PAGE)
     for page in left.execute(query).mappings().partitions():
-        wanted = [tuple(row[column.name] for column in keys) for row in page]
-        same = sa.select(table).where(sa.tuple_(*keys).in_(wanted))
-        others = {_key(row, keys): _rest(row, keys) for row in right.execute(same).mappings()}
+        others = _found(right, table, page)
         for row in page:
             yield (
                 {column.name: row[column.name] for column in keys},
                 _rest(row, keys),
                 others.get(_key(row, keys)),
             )
+
+
+def _found(side: sa.Connection, table: sa.Table, page: Sequence[sa.RowMapping]) -> dict[tuple[Any, ...], Values]:
+    """The other columns of the rows of one side that have keys of a page, by key."""
+    keys = list(table.primary_key)
+    wanted = {_key(row, keys) for row in page}
+    # A range of the key is found by its index; a list of keys would be looked for in the whole table.
+    query = sa.select(table).where(_at_least(keys, page[0]), _at_most(keys, page[-1]))
+    rows = side.execute(query.execution_options(yield_per=PAGE)).mappings()
+    return {key: _rest(row, keys) for row in rows if (key := _key(row, keys)) in wanted}
+
+
+def _at_least(keys: Sequence[sa.Column[Any]], row: sa.RowMapping) -> sa.ColumnElement[bool]:
+    return sa.tuple_(*keys) >= _literal(keys, row)
+
+
+def _at_most(keys: Sequence[sa.Column[Any]], row: sa.RowMapping) -> sa.ColumnElement[bool]:
+    return sa.tuple_(*keys) <= _literal(keys, row)
+
+
+def _literal(keys: Sequence[sa.Column[Any]], row: sa.RowMapping) -> sa.Tuple:
+    # A tuple does not give its values the types of the columns they are compared with.
+    return sa.tuple_(*(sa.literal(row[column.name], column.type) for column in keys))
 
 
 def _key(row: sa.RowMapping, keys: Sequence[sa.Column[Any]]) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from trunkline.events.published import EventLog
 from trunkline.events.shadow import BUSY_TIMEOUT_S, Derived, Shadow
 from trunkline.events.swap import SwapRefused, swap
 from trunkline.events.topics import topic_of
-from trunkline.storage import sqlite
+from trunkline.storage import revision, sqlite
 
 ATTEMPTS = 8
 """Times the live database is waited for, or caught up with."""
@@ -73,6 +73,8 @@ class Rebuild:
         self._progress = progress
         self._clock = clock
         self._wait_s = wait_s
+        with self._snapshot() as connection:
+            self._migration = revision.current(connection)
 
     async def fill(self) -> None:
         """Applies all that was ever published to the shadow."""
@@ -136,7 +138,8 @@ class Rebuild:
             return [compare(live, rebuilt, table) for table in self._derived.rebuildable]
 
     def _swap(self) -> bool:
-        return swap(self._live, self.shadow.path, self._derived, self.shadow.positions, self._clock.now())
+        now, shadow = self._clock.now(), self.shadow
+        return swap(self._live, shadow.path, self._derived, shadow.positions, now, migration=self._migration)
 
     def _positions(self, live: sa.Connection) -> dict[Key, int]:
         columns = self._derived.platform.consumer_position.c

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from trunkline.events.ledger import Key
 from trunkline.events.shadow import Derived
-from trunkline.storage import sqlite
+from trunkline.storage import revision, sqlite
 
 LOCK_WAIT_S = 10.0
 """Seconds to wait for the service's own writer."""
@@ -21,7 +21,9 @@ class SwapRefused(Exception):
     """The shadow may not take the live tables' place."""
 
 
-def swap(live: Path, shadow: Path, derived: Derived, positions: Mapping[Key, int], now: datetime) -> bool:
+def swap(
+    live: Path, shadow: Path, derived: Derived, positions: Mapping[Key, int], now: datetime, *, migration: str
+) -> bool:
     """Makes the derived tables, inbox, positions, holes and letters of a live database those of a shadow.
 
     Only rows that differ are written. The service may run: it reads on, and its writes wait until this is committed.
@@ -32,12 +34,13 @@ def swap(live: Path, shadow: Path, derived: Derived, positions: Mapping[Key, int
         derived: What is replaced.
         positions: The shadow's.
         now: When holes and letters are closed.
+        migration: The one that the live database had seen when the shadow was made.
 
     Returns:
         Whether it was done; if not, the live database is ahead of the shadow by now.
 
     Raises:
-        SwapRefused: something that the live database has applied is missing in the shadow.
+        SwapRefused: something that the live database has applied is missing in the shadow, or it was migrated.
     """
     engine = sqlite.open_engine(live, busy_timeout_s=LOCK_WAIT_S)
     try:
@@ -45,6 +48,8 @@ def swap(live: Path, shadow: Path, derived: Derived, positions: Mapping[Key, int
             sqlite.driver(connection).execute(f"ATTACH ? AS {_SHADOW}", (str(shadow.absolute()),))
             with connection.begin():
                 sqlite.begin(connection)
+                if revision.current(connection) != migration:
+                    raise SwapRefused(f"{live} was migrated meanwhile: rebuild it with the release it is for")
                 swapping = _Swapping(connection, derived, now)
                 if not swapping.not_behind(positions):
                     return False

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import sqlalchemy as sa
 from google.protobuf.message import Message
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.clock import SYSTEM_CLOCK
+from trunkline.errors import ServiceError
 from trunkline.events import ConsumerTransaction, Event
 from trunkline.events.applying import Applying
 from trunkline.events.comparison import Difference
@@ -20,7 +22,7 @@ from trunkline.events.event import Decoder
 from trunkline.events.rebuild import ATTEMPTS, Rebuild
 from trunkline.events.shadow import Derived
 from trunkline.events.swap import SwapRefused
-from trunkline.storage import new_metadata, platform_tables, sqlite
+from trunkline.storage import Database, new_metadata, platform_tables, sqlite
 
 from tests.trunkline.events.notes import GROUP, KEY, OTHER_KEY, Note, Reply, envelope
 
@@ -95,6 +97,13 @@ class Live:
             with self.writing() as connection:
                 arrival = decoder.decode("notes", data)
                 applying.apply(connection, [arrival], SYSTEM_CLOCK.now(), parked_keys=())
+
+    def receive_together(self, *events: bytes) -> None:
+        """Applies events in one batch."""
+        decoder = Decoder(HANDLERS)
+        with self.writing() as connection:
+            arrivals = [decoder.decode("notes", data) for data in events]
+            Applying(PLATFORM, GROUP).apply(connection, arrivals, SYSTEM_CLOCK.now(), parked_keys=())
 
     def bury(self, data: bytes) -> None:
         """Makes an event a dead letter, as its consumer does after the last attempt."""
@@ -185,6 +194,23 @@ async def test_differences_are_named_and_mended(live, tmp_path):
         assert (await rebuild.compare()).same
     assert live.totals() == right
     assert live.rows(SETTING) == [{"name": "mine"}]
+
+
+async def test_every_row_of_many_pages_is_compared(live, tmp_path):
+    """Two thousand rows, of which one in each page differs, is missing or is too much: all are counted."""
+    events = [envelope(1, key=f"t/s/{number:04}") for number in range(2000)]
+    live.receive_together(*events)
+    first, last = ([f"t/s/{number:04}" for number in range(at, 2000, 500)] for at in (0, 499))
+    live.change(sa.update(TOTAL).where(TOTAL.c.key.in_(first)).values(count=2))
+    live.change(sa.delete(TOTAL).where(TOTAL.c.key.in_(last)))
+    ghosts = [{"key": f"t/s/{number:04}x", "count": 1, "last": ""} for number in range(100, 2000, 500)]
+    live.change(sa.insert(TOTAL).values(ghosts))
+    with rebuilding(live, Log(*events), tmp_path) as rebuild:
+        await rebuild.fill()
+        (total,) = (await rebuild.compare()).tables
+    assert (total.live, total.rebuilt) == (2000, 2000)
+    assert (total.equal, total.different, total.missing, total.extra) == (1992, 4, 4, 4)
+    assert len(total.differences) == 10
 
 
 async def test_a_database_that_lost_everything_gets_it_back(live, tmp_path):
@@ -280,3 +306,29 @@ async def test_what_cannot_be_applied_is_told_and_set_aside(live, tmp_path):
     (letter,) = live.rows(PLATFORM.dead_letter)
     assert (letter["number"], letter["envelope"], letter["closed_time"]) == (2, bad, None)
     assert [row["number"] for row in live.rows(PLATFORM.hole)] == [2]
+
+
+async def test_a_database_that_was_migrated_meanwhile_is_left_alone(live, tmp_path):
+    """Its tables may be others by now: the swap is refused."""
+    live.receive(*EVENTS)
+    with rebuilding(live, Log(*EVENTS), tmp_path) as rebuild:
+        await rebuild.fill()
+        live.change(sa.text("CREATE TABLE alembic_version (version_num TEXT)"))
+        live.change(sa.text("INSERT INTO alembic_version VALUES ('0009')"))
+        with pytest.raises(SwapRefused, match="migrated"):
+            await rebuild.swap()
+
+
+async def test_a_writer_waits_for_a_swap_or_is_told(live, tmp_path):
+    """While a swap is written the service reads on; a write waits for it, and is refused where that takes too long."""
+    live.receive(*EVENTS)
+    service = Database(live.path, METADATA, busy_timeout_s=0.05)
+    await service.open()
+    with live.writing():  # as long as a swap
+        with pytest.raises(ServiceError) as refused:
+            await service.write(lambda connection: connection.execute(sa.insert(SETTING).values(name="a")))
+        assert (refused.value.code, refused.value.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
+        assert len(await service.read(lambda connection: connection.execute(sa.select(TOTAL)).all())) == 2
+    await service.write(lambda connection: connection.execute(sa.insert(SETTING).values(name="b")))
+    await service.close()
+    assert live.rows(SETTING) == [{"name": "b"}]
