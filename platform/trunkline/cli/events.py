@@ -1,4 +1,4 @@
-"""`trunkline events`: which topics there are, and events as they happen."""
+"""`trunkline events`: events as they happen, and everything else that is asked and done about them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trunkline.cli.output import print_json, print_table
+from trunkline.cli import dead_letters, event_looks, event_work
+from trunkline.cli.asking import contracts_here
+from trunkline.cli.event_looks import shown
+from trunkline.cli.output import print_json
 from trunkline.cli.running import CommandError, running_system
 
 if TYPE_CHECKING:
@@ -14,22 +17,16 @@ if TYPE_CHECKING:
 
     from trunkline.cli.contracts import Contracts
 
-app = typer.Typer(help="Topics, and events as they happen.", no_args_is_help=True)
+app = typer.Typer(help="Events: how far they are, what became of them, and what to do about it.", no_args_is_help=True)
 _JSON = typer.Option("--json", help="JSON instead of text.")
 
 
-@app.command()
-def topics(as_json: Annotated[bool, _JSON] = False) -> None:
-    """List the topics: who publishes each, who consumes it, and what it carries."""
-    found = [
-        {"topic": one.name, "publisher": one.publisher, "groups": list(one.groups), "message": one.message}
-        for one in _contracts().topics()
-    ]
-    if as_json:
-        print_json(found)
-    else:
-        rows = [{**one, "groups": ", ".join(one["groups"])} for one in found]
-        print_table(("topic", "publisher", "groups", "message"), rows)
+app.command()(event_looks.topics)
+app.command()(event_looks.lag)
+app.command()(event_looks.show)
+app.command()(event_work.parked)
+app.command()(event_work.replay)
+app.add_typer(dead_letters.app, name="dead")
 
 
 @app.command()
@@ -37,29 +34,35 @@ def tail(
     topic: Annotated[str, typer.Argument(help="Topic to watch, such as tranlog.")],
     as_json: Annotated[bool, _JSON] = False,
     tenant: Annotated[str, typer.Option(help="Only events of this tenant; by default those of all.")] = "",
+    type_: Annotated[str, typer.Option("--type", help="Only of this type, such as pos.event.v1.CashLog.")] = "",
 ) -> None:
     """Show events of a topic as they happen, until Ctrl-C."""
     import asyncio
 
-    contracts = _contracts()
+    contracts = contracts_here()
     known = sorted({one.name for one in contracts.topics()})
     if topic not in known:
         raise CommandError(f"there is no topic {topic}; there are {', '.join(known)}")
-    asyncio.run(_tail(running_system().redis_url, topic, tenant, contracts, as_json=as_json))
+    asyncio.run(_tail(running_system().redis_url, topic, tenant, type_, contracts, as_json=as_json))
 
 
-async def _tail(redis_url: str, topic: str, tenant: str, contracts: Contracts, *, as_json: bool) -> None:
+async def _tail(redis_url: str, topic: str, tenant: str, type_: str, contracts: Contracts, *, as_json: bool) -> None:
     from trunkline.events.tail import tail as events_of
     from trunkline.telemetry.quiet import quieten_logs
 
     quieten_logs()
     async for envelope in events_of(redis_url, topic):
-        if not tenant or envelope.tenant_id == tenant:
-            event = readable(envelope, contracts)
+        if tenant in ("", envelope.tenant_id) and _is_of(envelope.type, type_):
+            event = shown(envelope, contracts)
             if as_json:
                 print_json(event)
             else:
                 print(line(event), flush=True)
+
+
+def _is_of(name: str, type_: str) -> bool:
+    """Whether a type is the one that is meant; its package may be left out."""
+    return not type_ or f".{name}".endswith(f".{type_}")
 
 
 def readable(envelope: Envelope, contracts: Contracts) -> dict[str, Any]:
@@ -72,17 +75,7 @@ def readable(envelope: Envelope, contracts: Contracts) -> dict[str, Any]:
 
 def line(event: dict[str, Any]) -> str:
     """An event in one line: when, where in its order, and what stands directly in its payload."""
-    plain = {name: value for name, value in event["payload"].items() if not isinstance(value, dict | list)}
+    payload = event["payload"] if event["payload"] is not None else {"undecoded": event["undecoded"]}
+    plain = {name: value for name, value in payload.items() if not isinstance(value, dict | list)}
     fields = " ".join(f"{name}={value}" for name, value in plain.items())
     return f"{event.get('time', '')} {event['topic']} {event['key']}#{event['number']} {fields}"
-
-
-def _contracts() -> Contracts:
-    from pathlib import Path
-
-    from trunkline.cli.contracts import Contracts
-
-    found = running_system().descriptors
-    if not found:
-        raise CommandError("the system that runs here does not say where its contracts are")
-    return Contracts(Path(found))
