@@ -29,6 +29,7 @@ TITLES = {
     "## Clock and resources": FOLDER / "resources",
     "## Other releases": FOLDER / "skew",
     "## Redis": FOLDER / "redis",
+    "## Events": FOLDER / "events",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

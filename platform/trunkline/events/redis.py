@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from trunkline.events.confirming import confirm
 from trunkline.events.redis_bulk import send
 from trunkline.events.redis_errors import GroupMissing, RedisUnavailable, mapped, require, translated
 from trunkline.events.shard import Entry, Shard, ShardState
@@ -239,7 +240,7 @@ class Link:
         commands: list[tuple[Any, ...]] = []
         for shard, ids in done.items():
             commands.append((b"XACK", shard.stream, group, *map(str, ids)))
-            commands.append((b"HSET", confirmed_name(*shard), group, str(ids[-1])))
+            commands.append(confirm(group, shard, ids[-1]))
         require(await send(self._pool, commands, ANSWER_S))
 
     async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes | None, None]:

@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from trunkline.call import IdempotencyContext, InboundCall, current_call
 from trunkline.clock import SYSTEM_CLOCK, Clock
+from trunkline.faultpoints import faultpoint
 from trunkline.method import method_of
 from trunkline.storage.answers import AnswerStore
 from trunkline.storage.database import Database
@@ -152,6 +153,7 @@ class UnitOfWork:
                     self.answered(context, done.stored, done.transaction.now)
             if done.transaction is None or not done.transaction.published:
                 return
+            faultpoint("outbox.after_commit")
             done.transaction.committed()
             if self._wake is not None:
                 self._wake()
@@ -179,4 +181,6 @@ class UnitOfWork:
         if context is not None:
             stored = answer.SerializeToString()
             self.answers.keep(connection, context, stored, transaction.now)
+        if transaction.published:
+            faultpoint("outbox.before_commit")
         return _Done(answer, stored, transaction)

@@ -52,6 +52,18 @@ async def test_says_what_a_stream_holds(link: Link, client: Redis):
     assert nothing == ShardState()
 
 
+async def test_a_position_is_never_set_back(link: Link):
+    """One who acknowledges late what others are past by now changes nothing but its entries."""
+    added = await link.append([(SHARD, b"1"), (SHARD, b"2"), (SHARD, b"3")])
+    for late in (added[1:2], added[:1], []):
+        await link.acknowledge("reader", {SHARD: late} if late else {})
+        (state,) = await link.inspect([SHARD])
+        assert state.confirmed == {"reader": added[1]}
+    await link.acknowledge("reader", {SHARD: added[2:]})
+    (state,) = await link.inspect([SHARD])
+    assert state.confirmed == {"reader": added[2]}
+
+
 async def test_counts_only_what_comes_before_a_refusal(link: Link, client: Redis):
     """A refused entry ends what counts as sent; a refused first one is an outage."""
     await client.set("{notes:1}", "not a stream")
