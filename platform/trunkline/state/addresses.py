@@ -12,3 +12,12 @@ def database_url(url: str, database: int) -> str:
     if parts.scheme == "unix":
         return f"unix://{parts.netloc}{parts.path}?{urlencode([*query, ('db', database)])}"
     return urlunsplit(parts._replace(path=f"/{database}", query=urlencode(query)))
+
+
+def node_url(url: str, host: str, port: int) -> str:
+    """The address with another host: of another node of the same cluster, with the same user, password and options."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(
+        parts._replace(netloc=f"{user}{at}[{host}]:{port}" if ":" in host else f"{user}{at}{host}:{port}")
+    )

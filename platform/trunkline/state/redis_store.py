@@ -9,16 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from redis.asyncio import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from trunkline.state.addresses import database_url
+from trunkline.state.redis_nodes import RedisNodes, Step
 from trunkline.state.store import (
     VERSION_BYTES,
     Stored,
@@ -31,8 +28,6 @@ from trunkline.state.store import (
 
 ANSWER_S = 0.1
 """Seconds that an operation may take, a connection included."""
-CONNECTIONS = 16
-"""Connections of a store; more operations at once wait for one, inside ANSWER_S."""
 BACKOFF_S = (0.05, 2.0)
 """Longest first and longest wait between two looks whether Redis is back; it doubles. The first look is at once."""
 REPLACE = f"""
@@ -44,13 +39,6 @@ return 1
 """
 """Compare and set. One key, so that it runs in a cluster; a value begins with its version."""
 _log = structlog.get_logger("trunkline.server")
-
-
-@dataclass(slots=True)
-class _Step:
-    """How far an exchange has come."""
-
-    sent: bool = False
 
 
 class RedisStore:
@@ -79,51 +67,43 @@ class RedisStore:
         self._prefix = prefix
         self._answer_s = ANSWER_S if answer_s is None else answer_s
         self._uniform = uniform
-        self._pool: Any = BlockingConnectionPool.from_url(  # its own types say less
-            database_url(url, database),
-            max_connections=CONNECTIONS,
-            timeout=self._answer_s,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=self._answer_s,
-            socket_connect_timeout=self._answer_s,
-            socket_keepalive=True,
-            client_name="trunkline-state",
-        )
+        self._nodes = RedisNodes(database_url(url, database), self._answer_s)
         self._looking: asyncio.Task[None] | None = None
 
     async def get(self, key: str) -> Stored | None:
         """The value, or None: it is not there."""
-        return _stored(await self._ask("GET", self._prefix + key))
+        return _stored(await self._answer(key, "GET", changes=False))
 
     async def get_many(self, keys: Sequence[str]) -> dict[str, Stored]:
         """Those of the values that are there."""
         if not keys:
             return {}
-        values = await self._ask("MGET", *(self._prefix + key for key in keys))
+        others = [self._prefix + key for key in keys[1:]]
+        values = await self._answer(keys[0], "MGET", *others, changes=False)
         return {key: found for key, value in zip(keys, values, strict=True) if (found := _stored(value)) is not None}
 
     async def put(self, key: str, value: bytes, *, ttl_s: float) -> Version:
         """Puts a value there, whatever was."""
         version = new_version()
-        await self._change("SET", self._prefix + key, version + value, "PX", ttl_ms(ttl_s))
+        await self._answer(key, "SET", version + value, "PX", ttl_ms(ttl_s), changes=True)
         return version
 
     async def create(self, key: str, value: bytes, *, ttl_s: float) -> Version | None:
         """Puts a value there if there is none."""
         version = new_version()
-        done = await self._change("SET", self._prefix + key, version + value, "NX", "PX", ttl_ms(ttl_s))
+        done = await self._answer(key, "SET", version + value, "NX", "PX", ttl_ms(ttl_s), changes=True)
         return version if done is not None else None
 
     async def replace(self, key: str, value: bytes, *, version: Version, ttl_s: float) -> Version | None:
         """Puts a value in the place of one version."""
         following = new_version()
         arguments = (version, following + value, ttl_ms(ttl_s))
-        return following if await self._change("EVAL", REPLACE, 1, self._prefix + key, *arguments) else None
+        done = await self._answer(key, "EVAL", *arguments, before=(REPLACE, 1), changes=True)
+        return following if done else None
 
     async def delete(self, key: str) -> bool:
         """Takes a value away; says whether there was one."""
-        return bool(await self._change("DEL", self._prefix + key))
+        return bool(await self._answer(key, "DEL", changes=True))
 
     async def close(self) -> None:
         """Ends the looking and the connections."""
@@ -131,50 +111,34 @@ class RedisStore:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait({self._looking})
-        await self._pool.disconnect()
+        await self._nodes.close()
 
-    async def _ask(self, *command: Any) -> Any:
-        return await self._answer(command, changes=False)
-
-    async def _change(self, *command: Any) -> Any:
-        return await self._answer(command, changes=True)
-
-    async def _answer(self, command: Sequence[Any], *, changes: bool) -> Any:
-        """What Redis says to one command that is sent once."""
+    async def _answer(self, key: str, name: str, *arguments: Any, changes: bool, before: tuple[Any, ...] = ()) -> Any:
+        """What Redis says to one command about a key, which is sent once."""
         if self.away:
             raise state_unavailable("Redis is away")
-        step = _Step()
+        step, place = Step(), self._prefix + key
         try:
-            return await self._exchange(command, step)
+            return await self._nodes.exchange(place, (name, *before, place, *arguments), step)
         except (BusyLoadingError, ResponseError) as error:
             # It has answered: it does not do this.
             raise state_unavailable(_told(error)) from error
         except (RedisError, OSError) as error:  # TimeoutError is one of the latter
-            self._lost(error)
+            self._lost(place, error)
             raise (state_unknown if step.sent and changes else state_unavailable)(_told(error)) from error
 
-    async def _exchange(self, command: Sequence[Any], step: _Step) -> Any:
-        async with asyncio.timeout(self._answer_s):
-            connection = await self._pool.get_connection()
-            try:
-                step.sent = True
-                await connection.send_command(*command)
-                return await connection.read_response()
-            finally:
-                await self._pool.release(connection)
-
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, place: str, error: Exception) -> None:
         if self.away:
             return
         self.away = True
         _log.warning("shared state is not to be had until Redis is back", error=_told(error))
-        self._looking = asyncio.create_task(self._until_back())
+        self._looking = asyncio.create_task(self._until_back(place))
 
-    async def _until_back(self) -> None:
+    async def _until_back(self, place: str) -> None:
         longest_s, tries = BACKOFF_S[0], 0
         while True:
             tries += 1
-            if await self._answers():
+            if await self._answers(place):
                 break
             # Half of it by chance: processes that lost it together must not come back together.
             await asyncio.sleep(self._uniform(longest_s / 2, longest_s))
@@ -182,9 +146,12 @@ class RedisStore:
         self.away = False
         _log.info("shared state is to be had again", tries=tries)
 
-    async def _answers(self) -> bool:
+    async def _answers(self, place: str) -> bool:
+        """Whether whoever has the key that was lost answers; in a cluster the others do all the time."""
         try:
-            await self._exchange(("PING",), _Step())
+            await self._nodes.exchange(place, ("EXISTS", place), Step())
+        except ResponseError:
+            return True  # a refusal is an answer
         except (RedisError, OSError):
             return False
         return True

@@ -13,7 +13,8 @@ from trunkline.clock import SYSTEM_CLOCK
 from trunkline.errors import ServiceError
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.state.addresses import database_url
-from trunkline.state.redis_store import CONNECTIONS, RedisStore
+from trunkline.state.redis_nodes import CONNECTIONS
+from trunkline.state.redis_store import RedisStore
 from trunkline.state.store import VERSION_BYTES, Stored, Version
 from trunkline.testing.fault_modes import Refuse
 from trunkline.testing.resp_faults import (
