@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,11 @@ async def cluster(folder: Path) -> AsyncIterator[list[ClusterNode]]:
             half = SLOTS // len(nodes)
             await node.client.execute_command("CLUSTER ADDSLOTSRANGE", number * half, (number + 1) * half - 1)
         await nodes[0].client.execute_command("CLUSTER MEET", HOST, nodes[1].port, nodes[1].bus)
-        await asyncio.gather(*(until(lambda node=node: _knows_all(node), "the cluster is whole") for node in nodes))
+        for node in nodes:
+            await until(partial(_knows_all, node), "the cluster is whole")
         yield nodes
 
 
 async def _knows_all(node: ClusterNode) -> bool:
     info = await node.client.execute_command("CLUSTER INFO")
-    return info.get("cluster_state") == "ok" and info.get("cluster_slots_ok") == str(SLOTS)
+    return bool(info.get("cluster_state") == "ok" and info.get("cluster_slots_ok") == str(SLOTS))
