@@ -34,13 +34,13 @@ from trunkline.service import Background, Service
 from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.state.redis_store import RedisStore
-from trunkline.storage import Database, DatabaseRefused, PlatformTables, UnitOfWork
+from trunkline.storage import Database, PlatformTables, UnitOfWork
 from trunkline.storage.leases import Leases
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
-LOCK_WAIT_S, LOCK_SPARE_S = 15.0, 5.0
-"""Seconds a successor waits for the process that still owns the database; and longer than a drain by the second."""
+LOCK_WAIT_S = 15.0
+"""Seconds a service waits for a migration of its database that runs while it starts."""
 S = TypeVar("S", bound=ServiceSettings)
 
 
@@ -138,15 +138,8 @@ class Node(Generic[S]):
             versions: Folder of its migration scripts; without one, tables that are missing are made.
             publishes: The service has topics of its own: a relay carries its events to Redis.
         """
-        if self.platform.workers > 1:
-            raise DatabaseRefused(
-                f"TRUNKLINE_WORKERS={self.platform.workers}: {self.name} keeps a database file of its own, "
-                "and a file has one process; set TRUNKLINE_WORKERS=1"
-            )
         self.database_file.parent.mkdir(parents=True, exist_ok=True)
-        drain_s = self.platform.drain_wait_s + self.platform.drain_s
-        lock_wait_s = max(LOCK_WAIT_S, drain_s + LOCK_SPARE_S)
-        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=lock_wait_s)
+        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
         await database.open()
         leases = Leases(database, tables, clock=self.clock)
         relay = self._relay(database, tables, leases) if publishes else None

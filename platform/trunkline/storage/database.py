@@ -30,7 +30,7 @@ PUSH_BACK_S = 0.2
 
 
 class Database:
-    """One database file, owned by one process and used from one event loop; opened once."""
+    """One database file, shared with other processes of its service, and used from one event loop; opened once."""
 
     def __init__(
         self,
@@ -51,13 +51,13 @@ class Database:
                 head. Without it open makes the tables that are missing, as in tests and examples.
             readers: Threads that read.
             busy_timeout_s: How long a statement waits for a lock that somebody outside this process holds.
-            lock_wait_s: How long open waits for a predecessor to end.
+            lock_wait_s: How long open waits for a migration to end.
         """
         self.path = path
         """The file."""
         self._metadata = metadata
         self._versions = versions
-        self._lock = FileLock(path)
+        self._lock = FileLock(path, shared=True)
         self._lock_wait_s = lock_wait_s
         self._writing = sqlite.open_engine(path, busy_timeout_s=busy_timeout_s)
         self._reading = sqlite.open_engine(path, busy_timeout_s=busy_timeout_s, read_only=True)
@@ -72,11 +72,10 @@ class Database:
         return self._writer.counts
 
     async def open(self) -> None:
-        """Takes the file's lock, checks that its tables are the right ones, and starts.
+        """Takes its share of the file's lock, checks that its tables are the right ones, and starts.
 
         Raises:
-            DatabaseRefused: another process owns the file, `trunkline migrate` has to run first, or the file cannot
-                be used at all.
+            DatabaseRefused: a migration runs, `trunkline migrate` has to run first, or the file cannot be used at all.
         """
         try:
             await self._lock.acquire(self._lock_wait_s)

@@ -1,4 +1,4 @@
-"""One process owns a database file: the others are refused before they touch it."""
+"""Who uses a database file: processes of its service, together; or one that changes its tables, alone."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ RETRY_S = 0.05
 
 
 class FileLock:
-    """The lock `<file>.lock` beside a database file.
+    """The lock `<file>.lock` beside a database file, or beside anything that one process or several may use.
 
-    The kernel gives it back when the process ends, however it ends; so the file itself stays and means nothing.
+    The kernel gives it back when the process ends, however it ends; so the file itself stays. It holds the ids of those
+    who took the lock, for whoever is refused.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, shared: bool = False) -> None:
+        """Describes the lock; shared: others that share it are no hindrance."""
         self._file = file
         self._path = file.with_name(f"{file.name}.lock")
+        self._shared = shared
         self._handle: int | None = None
 
     async def acquire(self, wait_s: float = 0.0, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -40,18 +43,21 @@ class FileLock:
     def take(self) -> bool:
         """Takes the lock if it is free, and says whether."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
+            if _take(handle, fcntl.LOCK_EX):
+                os.truncate(handle, 0)  # nobody else is there: what it names are the dead
+            elif not self._shared:
+                os.close(handle)
+                return False
+            if self._shared and not _take(handle, fcntl.LOCK_SH):
+                os.close(handle)
+                return False
+            os.write(handle, f"{os.getpid()}\n".encode())
         except OSError:
             os.close(handle)
             raise
         self._handle = handle
-        os.truncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
         return True
 
     def release(self) -> None:
@@ -62,5 +68,20 @@ class FileLock:
 
     def refusal(self) -> DatabaseRefused:
         """What the one who came second is told."""
-        owner = self._path.read_text(encoding="ascii").strip() or "unknown"
-        return DatabaseRefused(f"{self._file} is in use by process {owner}: stop that one first")
+        named = dict.fromkeys(self._path.read_text(encoding="ascii").split())
+        owners = [pid for pid in named if Path(f"/proc/{pid}").exists()] or list(named)
+        return DatabaseRefused(
+            f"{self._file} is in use by process {', '.join(owners) or 'unknown'}: stop {_those(owners)} first"
+        )
+
+
+def _those(owners: list[str]) -> str:
+    return "those" if len(owners) > 1 else "that one"
+
+
+def _take(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -27,10 +27,12 @@ def upgrade(database_path: Path, metadata: sa.MetaData, versions_dir: Path) -> s
     Nothing is kept of an upgrade that fails. A database that is at the head already is left alone.
 
     Raises:
-        DatabaseRefused: a process owns the database, or it is newer than these scripts.
+        DatabaseRefused: a process uses the database, which is not at the head, or it is newer than these scripts.
     """
     lock = FileLock(database_path)
     if not lock.take():
+        if database_path.exists() and _at_head(database_path, versions_dir):
+            return head(versions_dir)  # another process of this release serves: there is nothing to do
         raise lock.refusal()
     try:
         sqlite.create_file(database_path)
@@ -39,6 +41,12 @@ def upgrade(database_path: Path, metadata: sa.MetaData, versions_dir: Path) -> s
             return _upgrade(connection, metadata, versions_dir, database_path)
     finally:
         lock.release()
+
+
+def _at_head(path: Path, versions_dir: Path) -> bool:
+    engine = sqlite.open_engine(path, busy_timeout_s=BUSY_TIMEOUT_S, read_only=True)
+    with engine.connect() as connection:
+        return current(connection) == head(versions_dir)
 
 
 def _upgrade(connection: sa.Connection, metadata: sa.MetaData, versions_dir: Path, path: Path) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from trunkline.worker_link import VARIABLE
 
+from tests.faults.calls.books import effects
 from tests.faults.calls.calling import Caller, calling
 from tests.faults.calls.instance import ROOT
 from tests.faults.calls.load import Outcome, open_loop
@@ -104,12 +105,15 @@ async def test_a_free_port_is_picked_once(tmp_path):
             await caller.is_well()
 
 
-async def test_a_database_file_has_one_process(tmp_path):
-    """A service that keeps a database file does not start with workers, and says why once."""
-    group = Running(tmp_path, TRUNKLINE_WORKERS=2, LIFE_KEEPS=1)
-    group.begin()
-    assert await asyncio.to_thread(group.ended) == 2
-    assert group.log.count("TRUNKLINE_WORKERS=2: life keeps a database file of its own") == 1
+async def test_workers_share_a_database(tmp_path, key: str):
+    """A service that keeps a database has workers, too: what each of them was told is in it, once."""
+    with Running(tmp_path, TRUNKLINE_WORKERS=2, LIFE_KEEPS=1) as group:
+        async with callers(group.target) as on:
+            names = [f"{key}-{number}" for number in range(len(on) * 5)]
+            await asyncio.gather(*(caller.add(name) for caller, name in zip(on * 5, names, strict=True)))
+        assert group.counted("trunkline_workers") == 2
+        file = tmp_path / "var" / "life" / "life.db"
+        assert [effects(file, name) for name in names] == [[5]] * len(names)
 
 
 async def test_counts_of_all_workers_are_one(shared: Running, key: str):

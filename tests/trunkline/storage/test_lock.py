@@ -1,4 +1,4 @@
-"""One process owns a database file."""
+"""Processes of a service share a database file; a migration has it alone."""
 
 from __future__ import annotations
 
@@ -51,16 +51,20 @@ async def test_second_process_is_refused(tmp_path):
     await again.close()
 
 
-async def test_open_database_keeps_others_out(tmp_path):
-    """While a database is open, neither another process nor this one gets it a second time; after close both may."""
-    database = Database(tmp_path / "x.db", METADATA)
-    await database.open()
+async def test_open_databases_share_the_file_and_keep_a_migration_out(tmp_path):
+    """While databases are open, no migration gets the file, and is told by whom; after the last close it may."""
+    first, second = Database(tmp_path / "x.db", METADATA), Database(tmp_path / "x.db", METADATA)
+    await first.open()
+    await second.open()
     with hold(tmp_path / "x.db") as other:
         assert said(other) == "refused"
         other.kill()
-    with pytest.raises(DatabaseRefused, match=f"process {os.getpid()}"):
-        await Database(tmp_path / "x.db", METADATA).open()
-    await database.close()
+    assert f"process {os.getpid()}" in str(FileLock(tmp_path / "x.db").refusal())
+    await first.close()
+    with hold(tmp_path / "x.db") as other:
+        assert said(other) == "refused"
+        other.kill()
+    await second.close()
     with hold(tmp_path / "x.db") as other:
         assert said(other) == "held"
         other.kill()

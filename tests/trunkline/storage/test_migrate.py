@@ -133,9 +133,12 @@ async def test_service_starts_after_the_migration_only(versions: Path, tmp_path:
     await database.open()
     assert await database.read(current) == "0001"
     await database.write(insert("one"))
+    assert upgrade(file, METADATA, versions) == "0001"  # there is nothing to do
+    (versions / "0002_copies.py").write_text(COPIES)
     with pytest.raises(DatabaseRefused, match="in use"):
         upgrade(file, METADATA, versions)
     await database.close()
+    assert upgrade(file, METADATA, versions) == "0002"
 
 
 async def test_database_of_a_newer_release_is_refused(versions: Path, tmp_path: Path):
