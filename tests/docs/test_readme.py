@@ -13,6 +13,7 @@ from trunk.policy.v1 import policy_pb2
 
 from tests.docs.blocks import ROOT, blocks
 from tests.docs.programs import BIN, BOUND_S, finished, looking_at, there
+from tests.shop.healed import healed
 from tests.shop.running import RunningShop
 from tests.shop.streams import client
 from tests.shop.waiting import until
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 
 ACTIVATE, *LOOKS = blocks("README.md", "sh")[0].lines
 TAIL, TRADE = blocks("README.md", "sh")[1].lines
+EVENTS = blocks("README.md", "sh")[2].lines
 GRPCURL = [line for block in blocks("README.md", "") for line in block.lines if line.startswith("grpcurl ")]
 EXPECTED = {
     "examples/ask.py": r"^NOT_FOUND pos\.item ITEM_NOT_FOUND {'item_code': 'no-such-item'}\n$",
@@ -34,6 +36,15 @@ EXPECTED = {
     "ItemService/GetItem": r'"minorUnits": "168"',
 }
 """Part of a command → what it prints."""
+OF_EVENTS = {
+    "topics": r"tranlog +cart +report, journal, stock +pos\.event\.v1\.TransactionLog +8 +\d+ ",
+    "lag": r"(?m)^tranlog +report +\d+ +\d+ +\d+ +0 +0 ",
+    "show": r"(?s)key +demo/0001/1\n.*publisher +cart: CONFIRMED.*\nreport +DELIVERED\n",
+    "dead list": r"letter +topic +key +number +reason",
+    "dead redrive": r"group +reason +letters",
+    "replay": r"(?m)^tranlog +\d+ +0 +\d+ *$",
+}
+"""Command of events → what it prints."""
 EVENT = re.compile(rb"tranlog demo/0001/\d#\d+ .*transaction_no=\d+")
 
 
@@ -49,6 +60,15 @@ async def test_a_look_inside_shows_what_it_should(command: str, shop: RunningSho
     """Every command that looks into a running system ends well and shows it."""
     (pattern,) = [pattern for part, pattern in EXPECTED.items() if part in command]
     printed = await finished("bash", "-c", there(command, shop), cwd=ROOT, env=looking_at(shop))
+    assert re.search(pattern, printed), printed
+
+
+@pytest.mark.parametrize("command", EVENTS)
+async def test_a_look_at_events_shows_what_it_should(command: str, shop: RunningShop):
+    """Every command about events ends well on a shop that has traded a day, and shows it."""
+    (pattern,) = [pattern for part, pattern in OF_EVENTS.items() if f"trunkline events {part}" in command]
+    await healed(shop)
+    printed = await finished("bash", "-c", command, cwd=ROOT, env=looking_at(shop))
     assert re.search(pattern, printed), printed
 
 

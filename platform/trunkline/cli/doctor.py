@@ -61,7 +61,7 @@ def _print_table(found: Sequence[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from trunkline.cli.explain import PIPED_WIDTH
+    from trunkline.cli.output import PIPED_WIDTH
 
     if not found:
         return

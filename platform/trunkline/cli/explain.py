@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trunkline.cli.live import live
-from trunkline.cli.output import print_json
+from trunkline.cli.output import PIPED_WIDTH, print_json
 from trunkline.cli.running import CommandError, settings
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 COLUMNS = ("what", "value", "from")
 """What is told of each value."""
-PIPED_WIDTH = 10_000
-"""Columns where nobody looks: a line of a pipe is a row, never a part of one."""
 
 
 def explain(
