@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from trunkline.events.event import APPLY_FAILED, Arrival
 from trunkline.events.inbox import Waiting
+from trunkline.events.inserting import insert_new
 from trunkline.events.ledger import Key
 from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
@@ -95,10 +96,10 @@ class Aside:
         return connection.execute(sa.select(self._parked.c.number).where(*self._one(arrival))).first() is not None
 
     def park(self, connection: sa.Connection, arrival: Arrival, now: datetime, *, attempts: int = 0) -> None:
-        """Parks an event that is not parked; attempts: times it may have been tried."""
+        """Parks an event, if another process has not meanwhile; attempts: times it may have been tried."""
         assert arrival.envelope is not None
         connection.execute(
-            sa.insert(self._parked).values(
+            insert_new(connection, self._parked).values(
                 consumer_group=self._group,
                 topic=arrival.topic,
                 key=arrival.envelope.key,

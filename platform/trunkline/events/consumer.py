@@ -15,6 +15,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
 from trunkline.events.appetite import Appetite
 from trunkline.events.applying import Applying
+from trunkline.events.counts import ConsumerCounts
 from trunkline.events.event import Decoder, Handlers
 from trunkline.events.gaps import EventLog, GapFiller
 from trunkline.events.ledger import Key
@@ -22,7 +23,7 @@ from trunkline.events.outage import Outage, storage_away
 from trunkline.events.ownership import Ownership
 from trunkline.events.pause import end, pause
 from trunkline.events.redis import NEW, Link, RedisUnavailable
-from trunkline.events.settling import BATCH, ConsumerCounts, Settling
+from trunkline.events.settling import BATCH, Settling
 from trunkline.events.shard import Entry, Shard
 from trunkline.events.topics import DEFAULT_SHARDS, TopicError, topic_of
 from trunkline.faultpoints import faultpoint
@@ -33,6 +34,8 @@ BLOCK_S = 1.0
 """Seconds a read waits for entries, and so the longest time until stop is noticed."""
 LOOK_S = 5.0
 """Seconds between two looks at how many shards topics have, and at what was left over, while events flow."""
+FINISH_S = 2.0
+"""Seconds after their reading in which entries in hand are settled even if it is to stop."""
 _log = structlog.get_logger("trunkline.events")
 
 
@@ -236,6 +239,7 @@ class Consumer:
         after = dict.fromkeys(sorted(shards), "0")
         while after and not stop.is_set():
             entries = await self._read(self._control, after)
+            self.counts.redelivered += len(entries)
             await self._handle(entries, stop, tried=tried)
             after = {entry.shard: str(entry.id) for entry in entries}
 
@@ -257,8 +261,10 @@ class Consumer:
         return entries
 
     async def _handle(self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False) -> None:
+        until = self._clock.monotonic() + FINISH_S
         for start in range(0, len(entries), BATCH):
-            if start and stop.is_set():
+            # What is left would be taken for tried by the next owner: slow, but handlers may be slower.
+            if start and stop.is_set() and self._clock.monotonic() >= until:
                 return
             await self._handle_batch(entries[start : start + BATCH], tried=tried)
 

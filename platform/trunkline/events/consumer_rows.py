@@ -15,6 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trunkline.events.inserting import insert_new
 from trunkline.events.ledger import Key
 from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
@@ -197,7 +198,7 @@ class ConsumerRows:
             for one in letters
         ]
         if rows:
-            connection.execute(sa.insert(self._parked), rows)
+            connection.execute(insert_new(connection, self._parked), rows)
 
     def parked(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -14,6 +14,7 @@ import structlog
 
 from trunkline.clock import SET_S, Clock, ahead_s
 from trunkline.events.applying import Applying, Outcome
+from trunkline.events.counts import ConsumerCounts
 from trunkline.events.event import Arrival, Decoder
 from trunkline.events.failure import describe
 from trunkline.events.inbox import ATTEMPTS, Plan, plan, retry_time
@@ -33,26 +34,6 @@ T = TypeVar("T")
 ENDED = "the process ended while it was applied"
 """Error of a dead letter that nobody lived to tell of."""
 _log = structlog.get_logger("trunkline.events")
-
-
-@dataclass(slots=True)
-class ConsumerCounts:
-    """What a consumer has done since it started."""
-
-    applied: int = 0
-    """Events that had their effect."""
-    filled: int = 0
-    """Of these, those that were passed over before."""
-    duplicates: int = 0
-    """Events that had had it before."""
-    parked: int = 0
-    """Times an event was parked: before its turn, or after a failed attempt."""
-    dead: int = 0
-    """Events that became dead letters."""
-    holes: int = 0
-    """Numbers that were passed over."""
-    gone: int = 0
-    """Entries that were taken out of their stream before they were applied."""
 
 
 class Settling:

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 import sqlalchemy as sa
 from redis.asyncio import Redis
+from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import Consumer
-from trunkline.events.settling import ENDED
+from trunkline.events.settling import BATCH, ENDED
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost, Leases
@@ -171,3 +172,37 @@ def _beat(connection: sa.Connection) -> int:
 
 async def _names(client: Redis, stream: str) -> bool:
     return [one["name"] for one in await client.xinfo_consumers(stream, GROUP)] == [GROUP.encode()]
+
+
+async def test_a_read_is_finished_before_a_hand_over(reader: Database, client: Redis, url: str):
+    """Told to stop with several batches in hand, it settles them: nothing is left for the next owner to suspect."""
+    keys = [f"t/s/{number}" for number in range(64)]
+    for key in keys:
+        await add(client, *(envelope(number, key=key) for number in range(1, 9)), key=key)
+    stop = asyncio.Event()
+
+    def stopping(tx, event) -> None:
+        keep(tx, event)
+        loop.call_soon_threadsafe(stop.set)
+
+    loop = asyncio.get_running_loop()
+    leases = Leases(reader, PLATFORM)
+    one = Consumer(reader, PLATFORM, url, group=GROUP, handlers={Note: stopping}, leases=leases, block_s=0.05)
+    await one.run(stop)
+    await leases.end()
+    assert one.counts.applied > BATCH
+    pending = [(await client.xpending(stream_name("notes", shard), GROUP))["pending"] for shard in range(8)]
+    assert pending == [0] * 8
+
+
+async def test_two_processes_may_park_the_same_event(reader: Database, client: Redis, url: str):
+    """The publisher's log is asked by one, an operator has it replayed by another: it is parked and applied once."""
+    async with member(reader, url) as (first, _), member(reader, url) as (second, _):
+        await asyncio.gather(*(one.park(("notes", KEY), [envelope(1), envelope(2)]) for one in (first, second)))
+        await until_seen(reader, [1, 2])
+    aside = second._applying.aside
+    arrival = second._decoder.decode("notes", envelope(3))
+    now = SYSTEM_CLOCK.now()
+    for _ in range(2):
+        await reader.write(lambda connection: aside.park(connection, arrival, now))
+    assert len(await rows(reader, PLATFORM.parked_event)) == 1
