@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 from pos.cart.v1 import cart_service_pb2 as pb
+from pos.cart.v1 import cart_service_pb2_grpc as cart_grpc
 from pos.cart.v1.cart_pb2 import Cart
 from redis.asyncio import Redis
 from trunkline.errors import ServiceError
@@ -19,12 +20,18 @@ from trunkline.state.addresses import database_url
 from trunkline.testing.resp_faults import OOM, drop_reply, misreport, refuse
 from trunkline.testing.resp_proxy import RespProxy
 
+from services.cart.handlers.cart_service import CartServicer
+from services.cart.peers.items import ItemPeer
+from services.cart.peers.payment_methods import PaymentMethodPeer
+from services.cart.peers.receipt_ranges import ReceiptRangePeer
+from services.cart.peers.terminals import TerminalPeer
 from services.cart.storage import carts, views
 from services.cart.storage.tables import CART
+from services.cart.storage.views import CartViews
 from services.kernel.failure import Conflict
 from services.kernel.ids import TerminalId
-from tests.services.cart.shop import Lane, line
-from tests.services.cart.whole import opened_lane
+from tests.services.cart.shop import Lane
+from tests.services.cart.whole import add, new_cart, opened_lane, seen, total
 from tests.shop.waiting import until
 
 KEY = b"trunkline:view:cart:acme/"
@@ -64,28 +71,6 @@ async def lane(tmp_path: Path, proxy: RespProxy) -> AsyncIterator[Lane]:
     """A terminal of a shop with that Redis, open."""
     async with opened_lane(tmp_path / "shop", f"redis://{proxy.target}/0") as lane:
         yield lane
-
-
-async def new_cart(lane: Lane) -> str:
-    """A cart with two of A, which come to 220."""
-    made = await lane.carts.CreateCart(pb.CreateCartRequest())
-    await add(lane, made.cart_id)
-    return made.cart_id
-
-
-async def add(lane: Lane, cart_id: str) -> None:
-    """Two more of A."""
-    await lane.carts.AddLines(pb.AddLinesRequest(cart_id=cart_id, lines=[line("A", 2)]))
-
-
-async def seen(lane: Lane, cart_id: str) -> Cart:
-    """What GetCart tells."""
-    return (await lane.carts.GetCart(pb.GetCartRequest(cart_id=cart_id))).cart
-
-
-async def total(lane: Lane, cart_id: str) -> int:
-    """What it comes to, as GetCart tells it."""
-    return (await seen(lane, cart_id)).totals.total_with_tax.minor_units
 
 
 async def kept(lane: Lane, redis: Any, cart_id: str) -> None:
@@ -232,6 +217,46 @@ async def test_two_readers_and_a_writer(lane: Lane):
         assert found == sorted(found)
         assert set(found) <= {220 * number for number in range(1, 12)}
     assert await total(lane, cart_id) == 2420
+
+
+@pytest_asyncio.fixture
+async def twin(lane: Lane, proxy: RespProxy) -> AsyncIterator[Lane]:
+    """The same terminal at a second instance of cart: the same database, and a way to Redis of its own."""
+    node = lane.shop.cart
+    assert node.storage is not None
+    kept_there = CartViews(node.state("view", node.platform.redis_cache_database))
+    servicer = CartServicer(
+        node.storage.database,
+        node.storage.unit,
+        TerminalPeer(node.connect("terminal")),
+        ItemPeer(node.connect("item")),
+        PaymentMethodPeer(node.connect("payment")),
+        ReceiptRangePeer(node.connect("store")),
+        kept_there,
+    )
+    await node.system.stand_in("twin", servicer, answers=node.storage.unit.answers)
+    twin = Lane(lane.shop, lane.caller)
+    twin.carts = cart_grpc.CartServiceStub(lane.caller.channel("twin"))
+    yield twin
+    await kept_there.close()
+
+
+async def test_two_instances_fill_one_cart(lane: Lane, twin: Lane, redis: Any):
+    """Whichever changes it, both tell at once what it comes to; no line is lost, and it is sold once."""
+    cart_id = await new_cart(lane)
+    for number in range(2, 8):
+        changing, looking = (lane, twin) if number % 2 else (twin, lane)
+        await kept(looking, redis, cart_id)
+        await add(changing, cart_id)
+        assert [await total(one, cart_id) for one in (looking, changing)] == [220 * number] * 2
+    await asyncio.gather(*(add(one, cart_id) for one in (lane, twin) for _ in range(5)))
+    assert {await total(one, cart_id) for one in (lane, twin)} == {220 * 17}
+    await twin.carts.SubtotalCart(pb.SubtotalCartRequest(cart_id=cart_id))
+    ends = await asyncio.gather(
+        *(one.carts.CancelCart(pb.CancelCartRequest(cart_id=cart_id)) for one in (lane, twin)), return_exceptions=True
+    )
+    assert sorted(isinstance(one, ServiceError) for one in ends) == [False, True]
+    assert len((await lane.shop.stored())["transaction_record"]) == 1
 
 
 async def test_two_decide_on_one_version(lane: Lane):

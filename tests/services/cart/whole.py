@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from pos.cart.v1 import cart_service_pb2 as pb
+from pos.cart.v1.cart_pb2 import Cart
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.local import LocalSystem
 
@@ -21,7 +23,7 @@ from services.store.settings import StoreSettings
 from services.terminal import app as terminal_app
 from services.terminal.settings import TerminalSettings
 from tests.services.cart.goods import furnish
-from tests.services.cart.shop import Lane, Shop
+from tests.services.cart.shop import Lane, Shop, line
 
 
 @asynccontextmanager
@@ -39,3 +41,25 @@ async def opened_lane(folder: Path, redis_url: str, **settings: Any) -> AsyncIte
         lane = await Shop(system, clock, cart).lane()
         await lane.open()
         yield lane
+
+
+async def new_cart(lane: Lane) -> str:
+    """A cart with two of A, which come to 220."""
+    made = await lane.carts.CreateCart(pb.CreateCartRequest())
+    await add(lane, made.cart_id)
+    return made.cart_id
+
+
+async def add(lane: Lane, cart_id: str) -> None:
+    """Two more of A."""
+    await lane.carts.AddLines(pb.AddLinesRequest(cart_id=cart_id, lines=[line("A", 2)]))
+
+
+async def seen(lane: Lane, cart_id: str) -> Cart:
+    """What GetCart tells."""
+    return (await lane.carts.GetCart(pb.GetCartRequest(cart_id=cart_id))).cart
+
+
+async def total(lane: Lane, cart_id: str) -> int:
+    """What it comes to, as GetCart tells it."""
+    return (await seen(lane, cart_id)).totals.total_with_tax.minor_units
