@@ -16,7 +16,7 @@ from trunkline.events.shard import Entry
 from trunkline.faultpoints import configure_faultpoints
 from trunkline.storage.leases import Leases
 
-from tests.trunkline.events.notes import GROUP, PLATFORM, Note, keep, shared
+from tests.trunkline.events.notes import GROUP, PLATFORM, Note, keep, opened
 
 
 def keep_and_tell(transaction: ConsumerTransaction, event: Event, *, diary: Path, takes_s: float) -> None:
@@ -71,7 +71,7 @@ async def main() -> None:
     handler = partial(keep_and_tell, diary=given.diary, takes_s=given.takes_s)
     beats: type[Leases] = CalmLeases if given.faults else Leases
     consumes: type[Consumer] = CalmConsumer if given.faults else Consumer
-    async with shared(given.database) as database:
+    async with opened(given.database) as database:
         leases = beats(database, PLATFORM, ttl_s=given.ttl_s, beat_s=given.ttl_s / 3)
         reader = consumes(
             database, PLATFORM, given.url, group=GROUP, handlers={Note: handler}, leases=leases, block_s=0.2

@@ -20,7 +20,6 @@ from trunkline.events.gaps import EventLog
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database, Outbox, new_metadata, platform_tables
 from trunkline.storage.leases import Leases
-from trunkline.storage.lock import FileLock
 
 BOUND_S = 10.0
 """Seconds a test waits for anything."""
@@ -218,26 +217,6 @@ async def running(*workers: Relay | Consumer) -> AsyncIterator[None]:
 async def opened(path: Path) -> AsyncIterator[Database]:
     """A database with the tables of the bench."""
     database = Database(path, METADATA)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-class _NoLock(FileLock):
-    """Several processes may have the file."""
-
-    def take(self) -> bool:
-        """Takes nothing."""
-        return True
-
-
-@asynccontextmanager
-async def shared(path: Path) -> AsyncIterator[Database]:
-    """A database with the tables of the bench that other processes work on, too."""
-    database = Database(path, METADATA)
-    database._lock = _NoLock(path)
     await database.open()
     try:
         yield database

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from redis.asyncio import Redis
 from trunkline.storage import Database
 
-from tests.trunkline.events.notes import GROUP, PLATFORM, SEEN, add, envelope, rows, shared, until
+from tests.trunkline.events.notes import GROUP, PLATFORM, SEEN, add, envelope, opened, rows, until
 
 ROOT = Path(__file__).parents[3]
 KEYS = [f"t/s/{number}" for number in range(24)]
@@ -124,7 +124,7 @@ class Group:
 @pytest.fixture
 async def group(tmp_path: Path, url: str, client: Redis) -> AsyncIterator[Group]:
     """A group that nobody has joined."""
-    async with shared(tmp_path / "reader.db") as database:
+    async with opened(tmp_path / "reader.db") as database:
         group = Group(tmp_path, url, database, client)
         try:
             yield group
