@@ -14,7 +14,19 @@ from trunkline.clock import SYSTEM_CLOCK
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.state import redis_store
 from trunkline.testing.fault_modes import Latency
-from trunkline.testing.resp_faults import drop_reply
+from trunkline.testing.resp_faults import (
+    BUSY,
+    LOADING,
+    MASTERDOWN,
+    MISCONF,
+    NOPERM,
+    OOM,
+    READONLY,
+    WRONGTYPE,
+    drop_reply,
+    misreport,
+    refuse,
+)
 from trunkline.testing.resp_proxy import RespProxy
 
 from services.cart.storage import views
@@ -143,3 +155,23 @@ async def test_replies_are_lost(lane: Lane, proxy: RespProxy):
         await till.sale()
     assert proxy.plan.met.total() > 2
     assert await till.numbered() == list(range(1, SALES + 1))
+
+
+async def test_whatever_it_answers(lane: Lane, proxy: RespProxy):
+    """F8, F9, F15: refusals of every kind, lies and lost replies, at random: sales are made once, totals are right."""
+    errors = (READONLY, LOADING, BUSY, MASTERDOWN, MISCONF, NOPERM, WRONGTYPE)
+    odds = {refuse(error): 0.05 for error in errors} | {misreport(OOM): 0.1, drop_reply(): 0.1}
+    proxy.plan.randomly(None, {"GET": odds, "SET": odds})
+    till = Timed(lane)
+    for _ in range(SALES):
+        await till.sale()
+    assert len(proxy.plan.met) > len(errors) / 2
+    await proxy.heal()
+    before = proxy.plan.replies["GET"]
+
+    async def asked_again() -> bool:
+        await till.sale()
+        return proxy.plan.replies["GET"] > before
+
+    await until(asked_again, "it is asked again")
+    assert await till.numbered() == list(range(1, till.sold + 1))
