@@ -187,6 +187,19 @@ def test_peers_are_told_beside_a_bad_setting(capsys, monkeypatch):
     assert any("ITEM_SERVICE_HOST" in line for line in lines)
 
 
+async def calls_item(node):
+    """A service that calls a peer which its `run` does not name: the publisher of what it consumes, say."""
+    node.connect("item")
+    raise AssertionError("it was built without its peer")
+
+
+def test_a_peer_that_only_the_service_knows_of_is_told_too(capsys, monkeypatch, tmp_path):
+    """A service that connects to somebody who is nowhere does not start, and says which address is missing."""
+    monkeypatch.setenv("TRUNKLINE_VAR_DIR", str(tmp_path))
+    lines = refused(capsys, lambda: process.run("shelf", ShelfSettings, calls_item))
+    assert any("ITEM_SERVICE_HOST" in line for line in lines)
+
+
 def test_the_registry_may_stand_in_a_file(tmp_path, monkeypatch):
     """Its address holds a password: a file is seen by fewer eyes than an environment. Both at once are a mistake."""
     path = tmp_path / "registry"

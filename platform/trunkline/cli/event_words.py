@@ -17,6 +17,8 @@ UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 """Of ages, in seconds."""
 BY = ("reason", "key", "time")
 """What letters are told apart by."""
+REASONS = ("APPLY_FAILED", "UNDECODABLE", "UNKNOWN_TYPE", "UNKNOWN_VALUE")
+"""Why an event becomes a dead letter."""
 _AGE = re.compile(r"(\d+)(s|min|h|d)")
 
 
@@ -65,9 +67,8 @@ def letter_filter(by: Sequence[str], topic: str, tenant: str) -> tuple[pb.DeadLe
         elif what == "key":
             found.key = value
         elif what == "reason":
-            reasons = [name.removeprefix("ERROR_REASON_") for name in dict(ErrorReason.items())]
-            if value.upper() not in reasons[1:]:
-                raise CommandError(f"there is no reason {value}; letters have {', '.join(reasons[1:4])}")
+            if value.upper() not in REASONS:
+                raise CommandError(f"no letter has the reason {value}; there are {', '.join(REASONS)}")
             found.reason = ErrorReason.Value(f"ERROR_REASON_{value.upper()}")
         else:
             from_, _, to = value.partition("/")

@@ -52,7 +52,7 @@ async def _tail(redis_url: str, topic: str, tenant: str, type_: str, contracts: 
 
     quieten_logs()
     async for envelope in events_of(redis_url, topic):
-        if tenant in ("", envelope.tenant_id) and _is_of(envelope.type, type_):
+        if tenant in ("", envelope.tenant_id) and is_of(envelope.type, type_):
             event = shown(envelope, contracts)
             if as_json:
                 print_json(event)
@@ -60,7 +60,7 @@ async def _tail(redis_url: str, topic: str, tenant: str, type_: str, contracts: 
                 print(line(event), flush=True)
 
 
-def _is_of(name: str, type_: str) -> bool:
+def is_of(name: str, type_: str) -> bool:
     """Whether a type is the one that is meant; its package may be left out."""
     return not type_ or f".{name}".endswith(f".{type_}")
 

@@ -12,7 +12,8 @@ import redis.asyncio
 from google.protobuf import descriptor_pb2
 from trunk.event.v1 import envelope_pb2
 from trunkline.cli.contracts import Contracts, TopicContract
-from trunkline.cli.events import line, readable
+from trunkline.cli.event_looks import shown
+from trunkline.cli.events import is_of, line, readable
 from trunkline.cli.running import CommandError
 from trunkline.launcher.embedded import embedded_redis
 from trunkline.registry.system import RunningSystem, write_system
@@ -72,6 +73,68 @@ def test_names_a_missing_file(tmp_path):
     """Contracts that are not there are named."""
     with pytest.raises(CommandError, match="cannot be read"):
         Contracts(tmp_path / "none")
+
+
+REFUSED = {
+    "events lag": "the system that runs here names no credential to ask services with: give --credential",
+    "events lag --credential {file} --group nobody": "nobody consumes nothing; there are ledger",
+    "events lag --credential {file} --topic nolog": "there is no topic nolog; there are lamplog",
+    "events parked --credential {file}": "ledger does not run here: see `trunkline ps`",
+    "events dead list --credential {file} --by colour": "--by colour: letters are told apart by reason, key, time",
+    "events dead show 3 --credential {file}": "3 is no dead letter: they are called like report/3, see"
+    " `trunkline events dead list`",
+    "events dead redrive --credential {file}": "say which letters: by name, by --by reason|key|time, --group, --topic"
+    " or --tenant, or --all",
+    "events dead redrive --credential {file} --by reason": "--by reason only counts: give --dry-run, or say which, as"
+    " in --by reason=…",
+    "events replay --credential {file} --group ledger --topic tranlog": "ledger does not consume tranlog; it consumes"
+    " lamplog",
+    "events replay --credential {file} --group ledger --from soon": "soon is no time: write 2026-03-01T10:00:00Z, or"
+    " 90min, 2h, 3d for so long ago",
+    "events show none --credential {file}": "no log of a publisher holds the event none; lamps does not run here: see"
+    " `trunkline ps`",
+    "events show t1/1#x --credential {file}": "t1/1#x is no event: give an id, or KEY#NUMBER such as demo/0001/1#7",
+}
+"""Command → what it complains of, where no service runs."""
+
+
+@pytest.mark.parametrize("command", REFUSED)
+async def test_what_cannot_be_done_is_told_in_one_line(command, lamp_contracts, var_dir, tmp_path, run_trunkline):
+    """With the way out where there is one; the command ends with 2 and prints nothing else."""
+    write_system(var_dir, RunningSystem({}, "redis://127.0.0.1:1", os.getpid(), str(lamp_contracts)))
+    (tmp_path / "credential").write_text("k.s")
+    outcome = await run_trunkline(*command.format(file=tmp_path / "credential").split())
+    assert (outcome.status, outcome.out, outcome.err) == (2, "", f"trunkline: {REFUSED[command]}\n")
+
+
+async def test_of_groups_that_do_not_run_nothing_is_known(lamp_contracts, var_dir, tmp_path, run_trunkline):
+    """Lag and topics say what the contracts say, and why the rest is not there."""
+    write_system(var_dir, RunningSystem({}, "redis://127.0.0.1:1", os.getpid(), str(lamp_contracts)))
+    (tmp_path / "credential").write_text("k.s")
+    lag = await run_trunkline("events", "lag", "--json", "--credential", str(tmp_path / "credential"))
+    row = json.loads(lag.out)
+    assert (row["topic"], row["group"], row["lag"], row["published"]) == ("lamplog", "ledger", None, None)
+    assert row["note"] == "ledger does not run here: see `trunkline ps`"
+    topics = await run_trunkline("events", "topics")
+    assert topics.out.splitlines()[1].split() == ["lamplog", "lamps", "ledger", "lamp.v1.LampLit", *"------"]
+    assert topics.err.startswith("trunkline: publishers are not asked: the system that runs here names no credential")
+
+
+def test_a_type_is_meant_with_or_without_its_package():
+    """`tail --type` takes either name, and no part of one."""
+    assert all(is_of("lamp.v1.LampLit", type_) for type_ in ("", "LampLit", "lamp.v1.LampLit"))
+    assert not any(is_of("lamp.v1.LampLit", type_) for type_ in ("Lit", "LampOut", "lamp.v1"))
+
+
+def test_an_event_that_cannot_be_decoded_is_shown_all_the_same(lamp_contracts):
+    """Of a type that no contract has, and of bytes that are none of its type: where it stands, and why no more."""
+    envelope, contracts = lit("t1", 7), Contracts(lamp_contracts)
+    envelope.payload = b"\xff"
+    assert shown(envelope, contracts)["payload"] is None
+    envelope.type = "lamp.v1.Nothing"
+    event = shown(envelope, contracts)
+    assert event["undecoded"] == "the contracts have no message lamp.v1.Nothing"
+    assert line(event) == " lamplog t1/1#7 undecoded=the contracts have no message lamp.v1.Nothing"
 
 
 @pytest.mark.system
