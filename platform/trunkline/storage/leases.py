@@ -71,6 +71,7 @@ class Leases:
         self._ttl_s, self._beat_s = ttl_s, beat_s
         self._seen: dict[str, tuple[int, float]] = {}
         self._watchers: list[Callable[[], None]] = []
+        self._beating = asyncio.Lock()
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Calls changed after each beat that saw other workers or other owners than the one before."""
@@ -95,6 +96,11 @@ class Leases:
         Raises:
             ServiceError: the database is away.
         """
+        # One at a time: relay, consumer and run() may all find that it has no name yet, or has lost it.
+        async with self._beating:
+            await self._beat_and_look()
+
+    async def _beat_and_look(self) -> None:
         before, began = self.holders, self._clock.monotonic()
         if not self.worker_id or not await self._database.write(self._beat):
             if self.worker_id:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import sqlalchemy as sa
 from trunkline.storage import Database
 from trunkline.storage.leases import TTL_S, LeaseLost, Leases
 from trunkline.testing.clock import FakeClock
@@ -120,11 +121,23 @@ async def test_all_names_are_required(database, first, second):
         await _require(database, first, "a", "b")
 
 
+async def test_a_process_is_one_worker(database, clock):
+    """Whoever of it begins first, and all at once: no second row stands there that never beats."""
+    worker = Leases(database, PLATFORM, clock=clock)
+    await asyncio.gather(worker.beat(), worker.take("relay"), worker.take("consumer"), worker.beat())
+    assert list(worker.holders.workers) == [worker.worker_id]
+    await database.write(lambda connection: connection.execute(sa.delete(PLATFORM.worker)))
+    await asyncio.gather(worker.beat(), worker.beat())
+    await worker.beat()
+    assert list(worker.holders.workers) == [worker.worker_id]
+
+
 async def test_who_could_not_beat_itself_buries_nobody(database, first, second, clock):
     """E14: while work of this process keeps the only writer, others cannot beat: that time does not count."""
     await first.beat()
     await second.beat()
     long_work = asyncio.ensure_future(database.write(lambda _: clock.advance(3 * TTL_S)))
+    await asyncio.sleep(0)  # it is in the queue now, before the beat
     await second.beat()
     await long_work
     assert set(second.holders.workers) == {first.worker_id, second.worker_id}
