@@ -22,6 +22,7 @@ from trunkline.events.consumer import Consumer
 from trunkline.events.consumer_service import ConsumerServicer
 from trunkline.events.event import Handlers
 from trunkline.events.event_log import EventLogServicer
+from trunkline.events.figures import Figures
 from trunkline.events.published import PublishedLog
 from trunkline.events.relay import Relay
 from trunkline.events.topics import declared_topics, topic_of
@@ -239,6 +240,7 @@ class Node(Generic[S]):
                 storage.unit.answers.expire_until,
                 *([storage.leases.run] if self._redis_checks else []),
                 *([relay.run] if relay else []),
+                *self._figures(storage),
                 *listening,
                 *self._background,
                 *background,
@@ -251,6 +253,13 @@ class Node(Generic[S]):
                 *(channel.close for channel in self.peers.values()),
             ],
         )
+
+    def _figures(self, storage: Storage) -> list[Background]:
+        """Tells of events to whoever scrapes; nothing to do where nobody can."""
+        if self.platform.metrics_port is None or not (storage.publishes or self._consumers):
+            return []
+        database, tables, topics = storage.database, storage.tables, declared_topics().values()
+        return [Figures(database, tables, self.name, storage.relay, topics, self._consumers, self.clock).run]
 
     def _event_servicers(self, storage: Storage) -> list[object]:
         """What a publisher serves, and what a consumer does."""

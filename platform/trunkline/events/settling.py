@@ -27,6 +27,7 @@ from trunkline.events.unreadable import UNKNOWN_VALUE, Unreadable, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost
+from trunkline.telemetry.metrics import METRICS
 
 BATCH = 256
 """Events applied in one transaction, or holes recorded in one."""
@@ -269,12 +270,21 @@ class Settling:
         counts.holes += outcome.holes
         for told in outcome.told:
             told()
+        self._tell_times(outcome)
         for arrival in outcome.dead:
             _log.error("an event is a dead letter", reason=arrival.refusal or "APPLY_FAILED", **arrival.named)
         for key in {arrival.key for arrival in outcome.parked} | (outcome.moved & self._parked.keys()):
             self._parked[key] = now
         if outcome.published and self._wake is not None:
             self._wake()
+
+    def _tell_times(self, outcome: Outcome) -> None:
+        at_s = self._clock.now().timestamp()
+        for arrival in outcome.applied:
+            assert arrival.envelope is not None
+            time = arrival.envelope.time
+            # Clocks of two machines differ: nothing has its effect before it was.
+            METRICS.events.effect(arrival.topic).add(max(0.0, at_s - time.seconds - time.nanos / 1e9))
 
 
 def _span(numbers: range) -> str:

@@ -17,6 +17,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.policies.breaker import Breaker, BreakerState
 from trunkline.policies.credentials import Outcome
 from trunkline.telemetry.durations import Durations
+from trunkline.telemetry.event_metrics import EventMetrics
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -159,6 +160,8 @@ class Metrics:
         self._hosts: dict[str, tuple[weakref.ref[Host], ...]] = {}
         self._credentials: dict[tuple[str, str], dict[Outcome, int]] = {}
         self._clock = clock
+        self.events = EventMetrics()
+        """What is told of events."""
         self.loop_lag_s: Callable[[], float] | None = None
         """Gives how late the event loop is, in seconds; None: nobody watches it. Called by a scrape."""
         self._registry: CollectorRegistry | None = None

@@ -12,6 +12,7 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from trunkline.telemetry.durations import LATENCY_BUCKETS_S, Durations
+from trunkline.telemetry.event_metrics import COMMIT_TO_EFFECT, EventMetrics
 from trunkline.telemetry.metrics import ClientMetrics, Metrics
 
 Rows = Iterable[tuple[str, float]]
@@ -31,7 +32,7 @@ def text_of(metrics: Metrics) -> bytes:
     """All counts, and what the registry holds, in Prometheus' text format 0.0.4."""
     clients = [(one, labels(grpc_method=one.method, grpc_target=one.target)) for one in metrics.clients()]
     servers = (*_server_parts(metrics), *_host_parts(metrics), *_loop_parts(metrics))
-    parts = (*_client_parts(clients), *servers, *_watched_parts(metrics))
+    parts = (*_client_parts(clients), *servers, *_watched_parts(metrics), *_event_parts(metrics.events))
     return "".join(parts).encode() + generate_latest(metrics.registry)
 
 
@@ -168,8 +169,21 @@ def _durations(name: str, about: str, rows: Iterable[tuple[str, Durations]]) -> 
         for code, histogram in durations.copy().items():
             # Count and buckets are of one copy, and so agree whatever is counted meanwhile.
             single, sum_s = histogram.read()
-            counts = list(accumulate(single))
-            inside = f"{where},{labels(grpc_status=code)}"
-            head = f'{name}_bucket{{{inside},le="'
-            yield from (f'{head}{bound}"}} {count}\n' for bound, count in zip(_BOUNDS, counts, strict=True))
-            yield f"{name}_count{{{inside}}} {counts[-1]}\n{name}_sum{{{inside}}} {sum_s}\n"
+            yield from _buckets(name, f"{where},{labels(grpc_status=code)}", single, sum_s)
+
+
+def _buckets(name: str, inside: str, single: list[int], sum_s: float) -> Iterator[str]:
+    counts = list(accumulate(single))
+    head = f'{name}_bucket{{{inside},le="'
+    yield from (f'{head}{bound}"}} {count}\n' for bound, count in zip(_BOUNDS, counts, strict=True))
+    yield f"{name}_count{{{inside}}} {counts[-1]}\n{name}_sum{{{inside}}} {sum_s}\n"
+
+
+def _event_parts(events: EventMetrics) -> Iterator[str]:
+    for metric, values in events.told().items():
+        yield from _family(*metric, ((labels(**dict(where)), value) for where, value in values.items()))
+    if events.to_effect:
+        name, kind, about = COMMIT_TO_EFFECT
+        yield f"# HELP {name} {about}\n# TYPE {name} {kind}\n"
+        for topic, histogram in events.to_effect.copy().items():
+            yield from _buckets(name, labels(topic=topic), *histogram.read())

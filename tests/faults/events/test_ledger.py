@@ -77,13 +77,13 @@ def test_all_is_well(books: Path):
         ("UPDATE kept SET mark = 'fine:9' WHERE number = 2", ["unexpected"]),
         ("UPDATE kept SET id = id + 10 WHERE number = 2", ["out_of_order"]),
         (
-            "INSERT INTO parked_event (consumer_group, topic, key, number, tenant_id, event_id, envelope, park_time, "
-            f"attempts) VALUES ('left', 'marks', 't/a', 4, 't', '4', '', '{NOW}', 0)",
+            f"""INSERT INTO parked_event (consumer_group, topic, key, number, tenant_id, event_id, envelope, park_time,
+                attempts) VALUES ('left', 'marks', 't/a', 4, 't', '4', '', '{NOW}', 0)""",
             ["unsettled"],
         ),
         (
-            "INSERT INTO hole (consumer_group, topic, key, number, reason, open_time) "
-            f"VALUES ('left', 'marks', 't/a', 4, 'MISSING', '{NOW}')",
+            f"""INSERT INTO hole (consumer_group, topic, key, number, reason, open_time)
+                VALUES ('left', 'marks', 't/a', 4, 'MISSING', '{NOW}')""",
             ["unexpected"],
         ),
     ],
