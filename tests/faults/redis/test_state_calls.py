@@ -118,14 +118,16 @@ async def test_redis_is_frozen(lane: Lane, server: EmbeddedRedis):
 
 
 async def test_redis_is_slow(lane: Lane, proxy: RespProxy):
-    """F13: 300 ms more are too much for it to be asked: a few calls wait for a tenth of a second, no other does."""
+    """F13: 300 ms more are too much for it to be asked: one or two calls wait for a tenth of a second, no other."""
     till = Timed(lane)
     await till.sale()
+    asked = proxy.plan.commands["GET"]
     await proxy.set(Latency(0.15))
     for _ in range(SALES):
         await till.sale()
     assert max(till.times_s) < NEXT_TO_NOTHING_S + redis_store.ANSWER_S
-    assert sum(one > redis_store.ANSWER_S for one in till.times_s) < len(till.times_s) / 10
+    # Looks beside the calls are as slow: none of them finds it, and nobody asks.
+    assert proxy.plan.commands["GET"] - asked <= 2
     await proxy.heal()
     before = proxy.plan.replies["GET"]
 
