@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trunkline.cli.asking import Asking, Credential, ask
 from trunkline.cli.output import print_json, print_table
-from trunkline.cli.running import CommandError, running_system, settings
+from trunkline.cli.running import CommandError, settings
 
 if TYPE_CHECKING:
     from trunkline.events.comparison import Difference, TableComparison
-    from trunkline.events.published import PublishedLog
     from trunkline.events.rebuild import Comparison, Rebuild
     from trunkline.events.shadow import Derived
 
@@ -34,7 +33,7 @@ def rebuild(
     package: Annotated[str, typer.Option(help="Its package; by default services.<service>.")] = "",
     database: Annotated[Path | None, typer.Option(help="Its database; by default the one of what runs here.")] = None,
     swap: Annotated[bool, typer.Option("--swap", help="Put what was made in the place of what is there.")] = False,
-    credential: Annotated[Path | None, typer.Option(help="File with the credential to ask publishers with.")] = None,
+    credential: Credential = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
     """Apply all events again, in a shadow of a service's database, and compare it with the live one.
@@ -42,13 +41,12 @@ def rebuild(
     Ends with 0 if they are equal or were swapped, with 1 if they differ. Without --swap nothing live is touched.
     """
     from trunkline.events.swap import SwapRefused
-    from trunkline.telemetry.quiet import quieten_logs
 
-    quieten_logs()
     live = database or settings().var_dir / service / f"{service}.db"
     derived = _derived(service, package or f"services.{service}", live)
     try:
-        told = asyncio.run(_rebuild(derived, live, credential, swap=swap))
+        with _scratch(live) as scratch:
+            told = ask(credential, lambda services: _rebuild(services, derived, live, scratch, swap=swap))
     except SwapRefused as error:
         raise CommandError(str(error)) from None
     if as_json:
@@ -78,17 +76,19 @@ def _derived(service: str, package: str, live: Path) -> Derived:
     return Derived(service, tables.METADATA, tables.PLATFORM, rebuildable, handlers)
 
 
-async def _rebuild(derived: Derived, live: Path, credential: Path | None, *, swap: bool) -> dict[str, Any]:
+async def _rebuild(services: Asking, derived: Derived, live: Path, scratch: Path, *, swap: bool) -> dict[str, Any]:
+    from trunkline.events.published import PublishedLog
     from trunkline.events.rebuild import Rebuild
+    from trunkline.events.topics import topic_of
 
-    with _scratch(live) as scratch:
-        async with _log(derived, credential) as log:
-            with closing(Rebuild(derived, live, log, scratch, progress=_progress)) as one:
-                await one.fill()
-                found = await one.compare()
-                if swap:
-                    await one.swap()
-                return _told(one, found, derived.group, swapped=swap)
+    topics = {topic_of(message) for message in derived.handlers}
+    log = PublishedLog({one.name: await services.log(one.publisher) for one in topics})
+    with closing(Rebuild(derived, live, log, scratch, progress=_progress)) as one:
+        await one.fill()
+        found = await one.compare()
+        if swap:
+            await one.swap()
+        return _told(one, found, derived.group, swapped=swap)
 
 
 @contextmanager
@@ -110,34 +110,6 @@ def _scratch(live: Path) -> Iterator[Path]:
             shutil.rmtree(folder)
     finally:
         os.close(handle)
-
-
-@asynccontextmanager
-async def _log(derived: Derived, credential_file: Path | None) -> AsyncIterator[PublishedLog]:
-    from functools import partial
-
-    from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
-
-    from trunkline.auth.credential import FileCredential
-    from trunkline.client import connect, exchange
-    from trunkline.events.published import PublishedLog
-    from trunkline.events.topics import topic_of
-
-    platform, system = settings(), running_system()
-    path = credential_file or platform.credential_file or (Path(system.operator) if system.operator else None)
-    if path is None:
-        raise CommandError("the system that runs here names no credential to ask publishers with: give --credential")
-    stubs: dict[str, pb_grpc.EventLogServiceAsyncStub] = {}
-    async with AsyncExitStack() as stack:
-        credential = FileCredential(path, partial(exchange, settings=platform))
-        stack.push_async_callback(credential.close)
-        for topic in {topic_of(message) for message in derived.handlers}:
-            address = system.services.get(topic.publisher)
-            if address is None:
-                raise CommandError(f"{topic.publisher}, which publishes {topic.name}, does not run here")
-            channel = connect(topic.publisher, target=f"dns:///{address}", credential=credential, settings=platform)
-            stubs[topic.name] = pb_grpc.EventLogServiceStub(await stack.enter_async_context(channel))
-        yield PublishedLog(stubs)
 
 
 def _progress(topic: str, read: int) -> None:
