@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -64,6 +65,15 @@ async def store(resp_proxy: RespProxy) -> AsyncIterator[RedisStore]:
     assert await store.get("k") is None
     yield store
     await store.close()
+
+
+@asynccontextmanager
+async def closing(store: RedisStore) -> AsyncIterator[RedisStore]:
+    """Closes it at the end."""
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 @pytest.fixture
@@ -180,6 +190,19 @@ async def test_the_end_of_a_value_is_set_with_it(resp_proxy: RespProxy, store: R
     assert 29_000 < await direct.pttl("test:put") <= 30_000
     sent = {name for name in resp_proxy.plan.commands if not name.startswith(("CLIENT", "SELECT", "HELLO"))}
     assert sent == {"GET", "SET", "EVAL"}
+
+
+async def test_an_old_server(resp_proxy: RespProxy):
+    """Everything works with what Redis 6.2 knows; what the client says of itself is newer, and may be refused."""
+    resp_proxy.plan.always("CLIENT SETINFO", refuse("ERR Unknown subcommand"))
+    async with closing(RedisStore(f"redis://{resp_proxy.target}/0", database=DATABASE, prefix="test:")) as store:
+        version = await store.create("k", b"1", ttl_s=60)
+        assert version is not None
+        assert await store.replace("k", b"2", version=version, ttl_s=60) is not None
+        assert (await store.get_many(["k"])).keys() == {"k"}
+        assert await store.delete("k") is True
+    known = {"SELECT", "CLIENT SETNAME", "CLIENT SETINFO", "SET", "EVAL", "MGET", "DEL"}
+    assert resp_proxy.plan.commands.keys() <= known
 
 
 async def test_keys_stand_under_the_prefix(store: RedisStore, direct: Any):
