@@ -112,7 +112,7 @@ class ConsumerRows:
             self._by_topic(
                 connection,
                 self._positions,
-                settled=sa.func.sum(positions.number),
+                settled=sa.cast(sa.func.sum(positions.number), sa.BigInteger),
                 keys=count,
                 last_apply_time=self._last_apply(),
             ),

@@ -223,7 +223,9 @@ class Leases:
 
     def _bury(self, connection: sa.Connection, *, id_: str, beat: int) -> bool:
         table = self._worker
-        if connection.execute(sa.delete(table).where(table.c.id == id_, table.c.beat == beat)).rowcount == 0:
+        # A row that is locked is being beaten: one who waited for that would be silent itself meanwhile.
+        silent = sa.select(table.c.id).where(table.c.id == id_, table.c.beat == beat)
+        if connection.execute(silent.with_for_update(skip_locked=True)).first() is None:
             return False  # it has beaten meanwhile
         self._free(connection, id_)
         return True
