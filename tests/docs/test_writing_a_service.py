@@ -82,7 +82,8 @@ async def test_it_is_made_and_passes_its_own_test(tree: Path):
 async def test_it_runs_and_is_called_as_printed(tree: Path, shop: RunningShop):
     """Beside the running shop it starts from its own database, and the printed calls give what was counted."""
     port = free_port()
-    var_dir, (host, account) = tree / "var", shop.system.services["account"].split(":")
+    var_dir = tree / "var"
+    (host, account), (_, cart) = (shop.system.services[name].split(":") for name in ("account", "cart"))
     database = var_dir / "footfall" / "footfall.db"
     env = environment(
         tree,
@@ -90,6 +91,8 @@ async def test_it_runs_and_is_called_as_printed(tree: Path, shop: RunningShop):
         TRUNKLINE_VAR_DIR=var_dir,
         ACCOUNT_SERVICE_HOST=host,
         ACCOUNT_SERVICE_PORT=account,
+        CART_SERVICE_HOST=host,
+        CART_SERVICE_PORT=cart,
         # Streams of its own: the shop's must not gain a group that nobody reads for later.
         REDIS_URL=shop.system.redis_url.removesuffix("/0") + "/9",
         POS_FOOTFALL_PORT=port,
