@@ -1,36 +1,18 @@
-"""What keys wait for is asked of publishers, until they answer; what is gone from a stream is not taken for applied."""
+"""What keys wait for is asked of publishers, until they answer."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
-from redis.asyncio import Redis
 from trunkline.errors import unavailable
 from trunkline.events.gaps import GapFiller
 from trunkline.events.ledger import Key
 from trunkline.events.pause import end
-from trunkline.events.topics import shard_of, stream_name
-from trunkline.storage import Database
 
-from tests.trunkline.events.notes import (
-    GROUP,
-    KEY,
-    PLATFORM,
-    add,
-    consumer,
-    envelope,
-    publish,
-    relay,
-    rows,
-    running,
-    until,
-    until_seen,
-)
+from tests.trunkline.events.notes import KEY, until
 
-STREAM = stream_name("notes", shard_of(KEY, 8))
 MEMO = ("memos", KEY)
 NOTE = ("notes", KEY)
 
@@ -121,49 +103,3 @@ async def test_a_mistake_in_the_log_ends_nothing():
         await until(lambda: len(log.asked) >= 2)
         log.silent.clear()
         await until(lambda: NOTE in parked.events)
-
-
-async def _given_to_one_that_died(client: Redis, count: int) -> None:
-    await client.xgroup_create(STREAM, GROUP, "0", mkstream=True)
-    given: Any = await client.xreadgroup(GROUP, GROUP, {STREAM: ">"}, count=count)
-    assert len(given[0][1]) == count
-
-
-async def test_what_was_trimmed_while_pending_is_sent_again(
-    publisher: Database, reader: Database, client: Redis, url: str
-):
-    """E13: entries that are gone are not taken for applied: the publisher, who has kept them, sends them again."""
-    async with running(sender := relay(publisher, url)):
-        await publish(publisher, *"abcde")
-        sender.wake()
-        await until(lambda: sender.counts.sent == 5)
-    await _given_to_one_that_died(client, 4)
-    await client.xtrim(STREAM, maxlen=2, approximate=False)
-
-    receiver = consumer(reader, url)
-    async with running(receiver):
-        await until(lambda: receiver.counts.gone == 3)
-        async with running(relay(publisher, url)):
-            await until_seen(reader, [1, 2, 3, 4, 5])
-    assert await rows(reader, PLATFORM.hole) == []
-    assert (await client.xpending(STREAM, GROUP))["pending"] == 0
-
-
-async def test_what_was_deleted_while_pending_is_asked_of_the_log(reader: Database, client: Redis, url: str):
-    """E13: what is gone from the middle of a stream leaves a gap in the numbers, and that is filled."""
-
-    class Kept(Log):
-        async def events(self, topic: str, key: str, numbers: range) -> Sequence[bytes]:
-            return [envelope(number) for number in numbers]
-
-    await add(client, *(envelope(number) for number in range(1, 6)))
-    await _given_to_one_that_died(client, 4)
-    held: Any = await client.xrange(STREAM)
-    second, third = [entry_id for entry_id, _ in held][1:3]
-    await client.xdel(STREAM, second, third)
-
-    receiver = consumer(reader, url, log=Kept())
-    async with running(receiver):
-        await until_seen(reader, [1, 2, 3, 4, 5])
-    assert receiver.counts.gone == 2
-    assert await rows(reader, PLATFORM.hole) == []

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import Consumer
 from trunkline.events.settling import BATCH, ENDED
-from trunkline.events.topics import shard_of, stream_name
+from trunkline.events.topics import stream_name
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost, Leases
 
@@ -92,18 +92,6 @@ async def test_who_lost_its_lease_has_no_effect(reader: Database, client: Redis,
         await until_seen(reader, [1, 2])
 
 
-async def test_others_entries_are_taken_over(reader: Database, client: Redis, url: str):
-    """E15: what a consumer of another name holds, such as an earlier release, is applied; then that one is removed."""
-    stream = stream_name("notes", shard_of(KEY, 8))
-    await add(client, *(envelope(number) for number in range(1, 6)))
-    await client.xgroup_create(stream, GROUP, "0")
-    await client.xreadgroup(GROUP, "somebody", {stream: ">"}, count=3)
-    async with member(reader, url):
-        await until_seen(reader, [1, 2, 3, 4, 5])
-        await until(lambda: _names(client, stream))
-    assert (await client.xpending(stream, GROUP))["pending"] == 0
-
-
 async def test_a_gap_is_filled_from_the_publishers_log(reader: Database, client: Redis, url: str):
     """What Redis never had is asked of the publisher, and applied at its turn: no hole, and no half minute."""
 
@@ -168,10 +156,6 @@ async def _life(database: Database, url: str, handler) -> bool:
 
 def _beat(connection: sa.Connection) -> int:
     return connection.scalar(sa.select(PLATFORM.worker.c.beat)) or 0
-
-
-async def _names(client: Redis, stream: str) -> bool:
-    return [one["name"] for one in await client.xinfo_consumers(stream, GROUP)] == [GROUP.encode()]
 
 
 async def test_a_read_is_finished_before_a_hand_over(reader: Database, client: Redis, url: str):

@@ -47,7 +47,7 @@ class Group:
 
     async def join(self, *, takes_s: float = 0.0, faults: str = "") -> Process:
         """Starts a process of the group."""
-        program = [sys.executable, "-m", "tests.trunkline.events.member_program", self._file, self._url, self.diary]
+        program = [sys.executable, "-m", "tests.faults.events.member_program", self._file, self._url, self.diary]
         given = ["--ttl-s", TTL_S, "--takes-s", takes_s, *(["--faults", faults] if faults else [])]
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(*map(str, [*program, *given]), cwd=ROOT, stdout=log)
@@ -158,7 +158,7 @@ async def _after(rounds: Callable[[], int], more: int) -> None:
 
 
 async def test_processes_join_and_leave(group: Group):
-    """Shards are shared within 10 s of a joining and of a leaving, while events go on: each key in order, each once."""
+    """E17: shards are shared within 10 s of a join and of a leave, while events go on: each key in order, each once."""
     first = await group.join()
     await group.owned_by(first)
     async with traffic(group) as rounds:
@@ -193,7 +193,7 @@ async def test_one_is_killed(group: Group):
 
 @pytest.mark.parametrize("point", ["consumer.after_read", "consumer.after_commit"])
 async def test_one_stops_and_wakes_after_its_death(group: Group, point: str):
-    """A process that stops with events in hand loses its shards; when it wakes it is refused what it does with them."""
+    """E2: one that stops with events in hand loses its shards; when it wakes it is refused what it does with them."""
     sleeper, other = await group.join(faults=f"{point}=stop@3"), await group.join()
     await group.owned_by(sleeper, other)
     async with traffic(group) as rounds:
