@@ -17,6 +17,7 @@ from trunkline import headers
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import event_log_rows, topic_of
 from trunkline.events.event_log import EventLogServicer
+from trunkline.events.event_log_rows import LogQuery
 from trunkline.storage import Database
 from trunkline.testing.local import LocalSystem
 
@@ -83,6 +84,23 @@ async def test_a_page_looks_at_so_many_rows_and_no_more(log, publisher, monkeypa
     await publish(publisher, *"0123456789", message=Memo)
     await publish(publisher, "last")
     assert await listed(log) == [[(KEY, 1)], [], [(KEY, 2)]]
+
+
+async def test_a_page_is_found_by_the_primary_key(log, publisher):
+    """Whatever else is asked, a page over all keys sorts nothing and reads no index of the topic to its end."""
+    seen: list[str] = []
+    query = LogQuery("notes", tenant_id="t", from_time=SYSTEM_CLOCK.now(), to_time=SYSTEM_CLOCK.now())
+
+    def explain(connection: sa.Connection) -> None:
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            seen.extend(row[3] for row in connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+        sa.event.listen(connection, "before_cursor_execute", note)
+        event_log_rows.EventLogRows(PLATFORM).of_all(connection, query, 5, 500, 10)
+        sa.event.remove(connection, "before_cursor_execute", note)
+
+    await publisher.read(explain)
+    assert seen == ["SEARCH outbox USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
 
 
 async def test_a_page_holds_so_many_bytes(log, publisher, monkeypatch):
