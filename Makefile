@@ -12,6 +12,8 @@ WEEK ?= 10
 SERVICE ?= cart
 JOBS ?= auto
 BENCH ?=
+SEED ?=
+MINUTES ?= 5
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +21,7 @@ LOCAL := $(BIN)/python -m deploy.local
 FAST := -m "not system and not servers"
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image bench bench-calls bench-scale setup data lock clean
+.PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image chaos bench bench-calls bench-scale setup data lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +78,9 @@ protos: $(VENV)/.ready ## format protos/ and generate gen/
 
 image: $(VENV)/.ready ## record the contracts of a release, for `make breaking`
 	$(BIN)/buf build protos --output protos/image.binpb
+
+chaos: $(VENV)/.ready ## break the event path at random for MINUTES; SEED=… does the same again
+	$(BIN)/python -m tests.faults.events.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench ## measure, each thing against its yardstick; BENCH=--quick for a look
 	$(BIN)/python -m bench $(BENCH)

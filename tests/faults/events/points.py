@@ -22,7 +22,7 @@ from trunkline.faultpoints import POINTS
 
 from tests.faults.events.ledger import Verdict, rows_of
 from tests.faults.events.marks import GROUPS, MAKER
-from tests.faults.events.world import Member, World, until, world
+from tests.faults.events.world import Member, World, is_begun, until, world
 
 KILLED = 137
 REACH_S = 15.0
@@ -102,7 +102,7 @@ async def play(scene: World, case: Case) -> Row:
     for role in {MAKER, *GROUPS} - {case.role}:
         if not scene.alive(role):
             scene.start(role)
-    before = await asyncio.to_thread(scene.judge) if _has_ledger(scene.folder) else Verdict()
+    before = await asyncio.to_thread(scene.judge) if is_begun(scene.folder) else Verdict()
     quiet = case.action == "stop" and case.point.startswith("relay.")
     victim = scene.start(case.role, case.faults, quiet=quiet)
     other = await _rival(scene, case) if quiet else None
@@ -156,10 +156,6 @@ async def _outlive(scene: World, case: Case, victim: Member, other: Member) -> N
     await scene.drained(_SETTLES_S)
     await scene.end(victim)
     assert other.exit_code is None
-
-
-def _has_ledger(folder: Path) -> bool:
-    return all((folder / f"{role}.db").exists() for role in (MAKER, *GROUPS))
 
 
 def _row(case: Case, before: Verdict, verdict: Verdict, drained_s: float) -> Row:

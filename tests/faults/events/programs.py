@@ -65,7 +65,6 @@ async def _run(start: Start) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(start.folder / f"{start.role}.db", METADATA)
-    database._lock.take = lambda: True  # type: ignore[method-assign]
     await _open(database)
     leases = Leases(database, PLATFORM)
     beating = asyncio.Event()

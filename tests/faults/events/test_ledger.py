@@ -84,7 +84,7 @@ def test_all_is_well(books: Path):
         (
             f"""INSERT INTO hole (consumer_group, topic, key, number, reason, open_time)
                 VALUES ('left', 'marks', 't/a', 4, 'MISSING', '{NOW}')""",
-            ["unexpected"],
+            ["unsettled"],
         ),
     ],
 )

@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +15,7 @@ from pathlib import Path
 from redis import Redis
 from trunkline.launcher.embedded import EmbeddedRedis
 
-from tests.faults.events.ledger import Verdict, judge
+from tests.faults.events.ledger import Verdict, judge, rows_of
 from tests.faults.events.marks import GROUPS, MAKER
 from tests.faults.events.programs import TRAFFIC, Start, run
 
@@ -110,6 +111,10 @@ class World:
         """The ledger as it is."""
         return judge(self.folder)
 
+    async def begun(self) -> None:
+        """Waits until all databases are there."""
+        await until(lambda: is_begun(self.folder), "the databases are there")
+
     async def grown(self, by: int, bound_s: float = HEAL_S) -> None:
         """Waits until so many more marks are committed."""
         before = (await asyncio.to_thread(self.judge)).committed
@@ -126,6 +131,14 @@ class World:
                 return verdict
             assert time.monotonic() < end, f"still after {bound_s:.0f} s, {len(verdict.complaints)} in all:\n  {shown}"
             await asyncio.sleep(0.05)
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether each role has its database, with its tables."""
+    try:
+        return all(rows_of(folder / f"{role}.db", "SELECT count(*) FROM lease") for role in ROLES)
+    except sqlite3.OperationalError:
+        return False
 
 
 async def until(condition: object, what: str, bound_s: float = HEAL_S) -> None:
