@@ -10,7 +10,7 @@ from typing import TypeVar
 import grpc
 import sqlalchemy as sa
 
-from trunkline.errors import platform_error
+from trunkline.errors import ServiceError, platform_error
 from trunkline.storage import revision, sqlite
 from trunkline.storage.errors import DatabaseRefused
 from trunkline.storage.lock import FileLock
@@ -130,13 +130,13 @@ class Database:
             ServiceError: STORAGE_UNAVAILABLE of domain trunk.
         """
         if not self._writer.alive:
-            raise _unavailable("the database is closed")
+            raise unavailable("the database is closed")
         try:
             there = self.path.stat().st_ino == self._inode
         except OSError:
             there = False
         if not there:
-            raise _unavailable("the database file was removed or replaced")
+            raise unavailable("the database file was removed or replaced")
         await self.read(sqlite.probe)
 
     def _prepare(self) -> sa.Connection:
@@ -163,15 +163,21 @@ class Database:
 
     def _admit(self, waiting: int) -> None:
         if not self._open:
-            raise _unavailable("the database is closed")
+            raise unavailable("the database is closed")
         if waiting >= QUEUE_LIMIT:
-            raise platform_error(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "STORAGE_UNAVAILABLE",
-                "too much waits for the database",
-                retry_after_s=PUSH_BACK_S,
-            )
+            raise too_much()
 
 
-def _unavailable(message: str) -> Exception:
+def unavailable(message: str) -> ServiceError:
+    """What callers are told while the database cannot work."""
     return platform_error(grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE", message)
+
+
+def too_much() -> ServiceError:
+    """What callers are told where too many wait already."""
+    return platform_error(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "STORAGE_UNAVAILABLE",
+        "too much waits for the database",
+        retry_after_s=PUSH_BACK_S,
+    )

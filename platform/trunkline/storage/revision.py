@@ -37,7 +37,7 @@ def current(connection: sa.Connection) -> str:
     return connection.scalar(sa.select(_versions.c.version_num)) or ""
 
 
-def require(connection: sa.Connection, versions_dir: Path, path: Path) -> None:
+def require(connection: sa.Connection, versions_dir: Path, path: Path | str) -> None:
     """Lets only a database through that has seen exactly the migrations of versions_dir.
 
     Raises:
