@@ -44,6 +44,13 @@ def redis_of(url: str) -> str:
     return url
 
 
+def postgres_of(url: str) -> str:
+    """An address of PostgreSQL; ValueError where it is none, with nothing of what it holds."""
+    if url and not url.startswith("postgresql://"):
+        raise ValueError("it does not start with postgresql://")
+    return url
+
+
 def misspelt(variables: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Variables that are no settings and look like one, with the one that may be meant."""
     names = set(known)

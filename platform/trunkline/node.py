@@ -139,8 +139,7 @@ class Node(Generic[S]):
             versions: Folder of its migration scripts; without one, tables that are missing are made.
             publishes: The service has topics of its own: a relay carries its events to Redis.
         """
-        self.database_file.parent.mkdir(parents=True, exist_ok=True)
-        database = Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
+        database = self._database(metadata, versions)
         await database.open()
         leases = Leases(database, tables, clock=self.clock)
         relay = self._relay(database, tables, leases) if publishes else None
@@ -157,6 +156,15 @@ class Node(Generic[S]):
             unit.answered = self._answers.keep
             self._close.append(self._answers.close)
         return Storage(database, unit, tables, leases, relay, publishes)
+
+    def _database(self, metadata: sa.MetaData, versions: Path | None) -> Database:
+        if self.settings.database_url:
+            # Not everybody has its driver.
+            from trunkline.storage.postgres import PostgresDatabase
+
+            return PostgresDatabase(self.settings.database_url, metadata, versions=versions)
+        self.database_file.parent.mkdir(parents=True, exist_ok=True)
+        return Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
 
     def state(self, space: str, database: int) -> RedisStore:
         """State in Redis, under a prefix of this service's own; whoever asks closes it.

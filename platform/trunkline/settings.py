@@ -14,7 +14,7 @@ from pydantic import Field, PlainValidator, ValidationError, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
-from trunkline.given import calls_of, credentials_of, host_of, read_file, redis_of
+from trunkline.given import calls_of, credentials_of, host_of, postgres_of, read_file, redis_of
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
@@ -194,13 +194,22 @@ class ServiceSettings(BaseSettings):
     database: Path | None = None
     """File of the service's database; default `<var_dir>/<service>/<service>.db`."""
 
+    database_url: str = ""
+    """PostgreSQL instead of a file, such as `postgresql://user@host:5432/report`; a password is better kept in PGPASSFILE.
+    """
+
     @field_validator("database")
     @classmethod
     def _is_file(cls, path: Path | None) -> Path | None:
         # Path() has folded `//` into `/` already.
         if path is not None and re.match(r"[a-z][a-z0-9+]*:/", str(path)):
-            raise ValueError("it is an address; this release keeps its databases in files")
+            raise ValueError("it is an address: the variable that ends in _DATABASE_URL takes one")
         return path
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: str) -> str:
+        return postgres_of(url)
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -253,7 +262,7 @@ def _mistakes(settings_class: type[BaseSettings], error: ValidationError) -> lis
             found.append(f"{variable} is not set")
         elif variable == overrides.VARIABLE:
             found.extend(str(one["ctx"]["error"]).splitlines())
-        elif variable in UNTOLD:
+        elif variable in UNTOLD or variable.endswith("_DATABASE_URL"):
             found.append(f"{variable}: {one['msg']}")
         else:
             found.append(f"{variable}={one['input']!r}: {one['msg']}")

@@ -10,12 +10,13 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 
+from trunkline.redaction import redacted
 from trunkline.storage import sqlite
 from trunkline.storage.errors import DatabaseRefused
 from trunkline.storage.lock import FileLock
 from trunkline.storage.revision import current, head
 
-__all__ = ["current", "head", "upgrade"]
+__all__ = ["current", "head", "upgrade", "upgrade_postgres"]
 
 BUSY_TIMEOUT_S = 5.0
 """How long a migration waits for a lock on the file."""
@@ -43,6 +44,25 @@ def upgrade(database_path: Path, metadata: sa.MetaData, versions_dir: Path) -> s
         lock.release()
 
 
+def upgrade_postgres(url: str, metadata: sa.MetaData, versions_dir: Path) -> str:
+    """Brings a database on a server to the head of versions_dir. Gives the head; others wait until it is done.
+
+    Raises:
+        DatabaseRefused: it is newer than these scripts, or cannot be reached.
+    """
+    from trunkline.storage import postgres
+    from trunkline.storage.postgres_errors import reason
+
+    engine = postgres.open_engine(url)
+    try:
+        with postgres.setting_up(engine) as connection:
+            return _bring(connection, metadata, versions_dir, redacted(url))
+    except sa.exc.OperationalError as error:
+        raise DatabaseRefused(f"{redacted(url)} cannot be migrated: {reason(error)}") from error
+    finally:
+        engine.dispose()
+
+
 def _at_head(path: Path, versions_dir: Path) -> bool:
     engine = sqlite.open_engine(path, busy_timeout_s=BUSY_TIMEOUT_S, read_only=True)
     with engine.connect() as connection:
@@ -53,13 +73,20 @@ def _upgrade(connection: sa.Connection, metadata: sa.MetaData, versions_dir: Pat
     # Copying a table, which is how SQLite alters one, must not delete what points at it.
     with sqlite.without_foreign_keys(connection), connection.begin():
         sqlite.begin(connection)
-        found, needed = current(connection), head(versions_dir)
-        if found > needed:
-            raise DatabaseRefused(f"{path} is at migration {found}, and this release knows {needed or 'none'}")
-        if found < needed:
-            _run(connection, metadata, versions_dir)
+        before = current(connection)
+        needed = _bring(connection, metadata, versions_dir, path)
+        if before < needed:
             sqlite.check_foreign_keys(connection)
         return needed
+
+
+def _bring(connection: sa.Connection, metadata: sa.MetaData, versions_dir: Path, name: Path | str) -> str:
+    found, needed = current(connection), head(versions_dir)
+    if found > needed:
+        raise DatabaseRefused(f"{name} is at migration {found}, and this release knows {needed or 'none'}")
+    if found < needed:
+        _run(connection, metadata, versions_dir)
+    return needed
 
 
 def _run(connection: sa.Connection, metadata: sa.MetaData, versions_dir: Path) -> None:

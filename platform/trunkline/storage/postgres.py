@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -123,8 +124,7 @@ class PostgresDatabase(Database):
             raise too_much()
 
     def _set_up(self) -> None:
-        with self._engine.begin() as connection:
-            take_setup_lock(connection)
+        with setting_up(self._engine) as connection:
             if self._versions is None:
                 self._metadata.create_all(connection)
             else:
@@ -198,9 +198,12 @@ def open_engine(url: str, *, connections: int = 1) -> sa.Engine:
     )
 
 
-def take_setup_lock(connection: sa.Connection) -> None:
-    """Has everybody else wait who makes or migrates tables, until the transaction ends."""
-    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETUP_LOCK)))
+@contextmanager
+def setting_up(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction of whoever makes or migrates tables, one at a time; it sees what the one before has done."""
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETUP_LOCK)))
+        yield connection
 
 
 def _probe(connection: sa.Connection) -> None:

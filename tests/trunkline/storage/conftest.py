@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from trunkline.storage import Database, UnitOfWork
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.storage.bench import METADATA, PLATFORM, SOURCE
+from tests.trunkline.storage.kinds import Databases, made, opened
 
 
 @pytest.fixture
@@ -18,13 +19,24 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of a module run on the kinds of databases that it names."""
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", getattr(metafunc.module, "KINDS", ("sqlite",)), scope="function")
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """One PostgreSQL server for all tests of a process."""
+    yield from made()
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+async def database(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """An open database with the bench's tables."""
-    database = Database(tmp_path / "bench.db", METADATA, busy_timeout_s=0.2)
-    await database.open()
-    yield database
-    await database.close()
+    one = await opened(kind, METADATA, tmp_path / "bench.db", request)
+    yield one
+    await one.close()
 
 
 @pytest.fixture

@@ -12,6 +12,9 @@ from trunkline.storage import Database
 from trunkline.storage.bulk import Bulk, PendingRows, _Statement
 
 from tests.trunkline.storage.bench import PLATFORM
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 NAMES = ("consumer_group", "topic", "key", "number", "event_id", "apply_time")
 NOW = SYSTEM_CLOCK.now()

@@ -11,6 +11,9 @@ from trunkline.storage.leases import TTL_S, LeaseLost, Leases
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.storage.bench import PLATFORM
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 
 @pytest.fixture

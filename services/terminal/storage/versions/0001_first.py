@@ -123,7 +123,7 @@ def upgrade() -> None:
             ["topic", "shard", "stream_id"],
             unique=False,
             sqlite_where=sa.text("stream_id IS NOT NULL AND confirmed = 0"),
-            postgresql_where=sa.text("stream_id IS NOT NULL AND confirmed = 0"),
+            postgresql_where=sa.text("stream_id IS NOT NULL AND NOT confirmed"),
         )
         batch_op.create_index(
             "ix_outbox_unsent",
