@@ -36,12 +36,11 @@ from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.state.redis_store import RedisStore
 from trunkline.storage import Database, PlatformTables, UnitOfWork
+from trunkline.storage.at import database_at
 from trunkline.storage.leases import Leases
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
-LOCK_WAIT_S = 15.0
-"""Seconds a service waits for a migration of its database that runs while it starts."""
 S = TypeVar("S", bound=ServiceSettings)
 
 
@@ -139,7 +138,7 @@ class Node(Generic[S]):
             versions: Folder of its migration scripts; without one, tables that are missing are made.
             publishes: The service has topics of its own: a relay carries its events to Redis.
         """
-        database = self._database(metadata, versions)
+        database = database_at(self.settings.database_url or self.database_file, metadata, versions)
         await database.open()
         leases = Leases(database, tables, clock=self.clock)
         relay = self._relay(database, tables, leases) if publishes else None
@@ -156,15 +155,6 @@ class Node(Generic[S]):
             unit.answered = self._answers.keep
             self._close.append(self._answers.close)
         return Storage(database, unit, tables, leases, relay, publishes)
-
-    def _database(self, metadata: sa.MetaData, versions: Path | None) -> Database:
-        if self.settings.database_url:
-            # Not everybody has its driver.
-            from trunkline.storage.postgres import PostgresDatabase
-
-            return PostgresDatabase(self.settings.database_url, metadata, versions=versions)
-        self.database_file.parent.mkdir(parents=True, exist_ok=True)
-        return Database(self.database_file, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
 
     def state(self, space: str, database: int) -> RedisStore:
         """State in Redis, under a prefix of this service's own; whoever asks closes it.
