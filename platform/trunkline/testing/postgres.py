@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
-
-from trunkline.launcher.ports import free_port
 
 LOCAL_HOST = "127.0.0.1"
 START_BOUND_S, STOP_BOUND_S = 30.0, 20.0
@@ -40,7 +39,7 @@ class PostgresServer:
     """A server in a folder of its own, which goes with it; it can be ended as by a crash and started again."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = _free_port()
         """Where it listens."""
         # Not below a folder of pytest's: those are root's alone.
         self._folder = Path(tempfile.mkdtemp(prefix="trunkline-postgres-"))
@@ -130,3 +129,10 @@ class PostgresServer:
 
     def _as_user(self) -> dict[str, Any]:
         return {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOCAL_HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
