@@ -30,6 +30,7 @@ TITLES = {
     "## Other releases": FOLDER / "skew",
     "## Redis": FOLDER / "redis",
     "## Events": FOLDER / "events",
+    "## Storage": FOLDER / "storage",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

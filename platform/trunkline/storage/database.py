@@ -144,6 +144,7 @@ class Database:
         self._inode = self.path.stat().st_ino
         connection = self._writing.connect()
         try:
+            sqlite.require_sound(connection, self.path)
             with connection.begin():
                 sqlite.begin(connection)
                 if self._versions is None:

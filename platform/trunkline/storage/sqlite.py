@@ -12,12 +12,18 @@ from typing import Any, Self
 import grpc
 import sqlalchemy as sa
 
+from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError, platform_error
+from trunkline.storage.errors import DatabaseRefused
 
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 """The write-ahead log is cut back to this after a checkpoint."""
 CACHED_STATEMENTS = 512
 """Prepared statements kept by a connection."""
+SOUND_S = 2.0
+"""Seconds that opening looks for damage at most: a large file is not read to its end."""
+LOOK_STEPS = 10_000
+"""Steps of SQLite's machine between two looks at the clock."""
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "the database is locked by somebody else",
@@ -74,6 +80,27 @@ def check_foreign_keys(connection: sa.Connection) -> None:
     broken = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
     if broken is not None:
         raise sqlite3.IntegrityError(f"a row of {broken[0]} points at no row of {broken[2]}")
+
+
+def require_sound(connection: sa.Connection, path: Path, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    """Looks at the pages of the file, for SOUND_S at most; what was not looked at by then counts as sound.
+
+    Raises:
+        DatabaseRefused: a page is damaged: totals read from it would be wrong without a word.
+    """
+    raw = driver(connection)
+    end = clock.monotonic() + SOUND_S
+    raw.set_progress_handler(lambda: clock.monotonic() >= end, LOOK_STEPS)
+    try:
+        found = str(raw.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        if _extended_code(error) == sqlite3.SQLITE_INTERRUPT:
+            return
+        found = str(error)
+    finally:
+        raw.set_progress_handler(None, 0)
+    if found != "ok":
+        raise DatabaseRefused(f"{path} is damaged, restore it from a backup: {' '.join(found.split())}")
 
 
 class TransactionLostError(Exception):
