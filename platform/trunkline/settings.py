@@ -195,7 +195,7 @@ class ServiceSettings(BaseSettings):
     """File of the service's database; default `<var_dir>/<service>/<service>.db`."""
 
     database_url: str = ""
-    """PostgreSQL instead of a file, such as `postgresql://user@host:5432/report`; its password is best in PGPASSFILE."""
+    """PostgreSQL instead of a file: `postgresql://user@host:5432/report`; passwords are best in PGPASSFILE."""
 
     @field_validator("database")
     @classmethod

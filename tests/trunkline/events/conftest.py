@@ -15,7 +15,8 @@ from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 
-from tests.trunkline.events.notes import opened
+from tests.trunkline.events.notes import METADATA
+from tests.trunkline.storage.kinds import Databases, made, opened
 
 
 @pytest.fixture(scope="session")
@@ -55,18 +56,32 @@ async def lasting_server(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
         yield server
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests of a module run on the kinds of databases that it names."""
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", getattr(metafunc.module, "KINDS", ("sqlite",)), scope="function")
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """One PostgreSQL server for all tests of a process."""
+    yield from made()
+
+
 @pytest.fixture
-async def publisher(tmp_path: Path) -> AsyncIterator[Database]:
+async def publisher(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """Database of the notebook."""
-    async with opened(tmp_path / "publisher.db") as database:
-        yield database
+    database = await opened(kind, METADATA, tmp_path / "publisher.db", request)
+    yield database
+    await database.close()
 
 
 @pytest.fixture
-async def reader(tmp_path: Path) -> AsyncIterator[Database]:
+async def reader(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
     """Database of the reader."""
-    async with opened(tmp_path / "reader.db") as database:
-        yield database
+    database = await opened(kind, METADATA, tmp_path / "reader.db", request)
+    yield database
+    await database.close()
 
 
 @pytest.fixture

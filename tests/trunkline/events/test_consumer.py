@@ -37,6 +37,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 Logs = list[MutableMapping[str, Any]]
 STREAM = stream_name("notes", shard_of(KEY, 8))

@@ -31,6 +31,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 Logs = list[MutableMapping[str, Any]]
 SECRET = "4111111111111111"

@@ -27,6 +27,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 Logs = list[MutableMapping[str, Any]]
 

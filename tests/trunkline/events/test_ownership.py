@@ -29,6 +29,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 KEYS = [f"t/s/{number}" for number in range(40)]
 BEAT_S = 0.05
