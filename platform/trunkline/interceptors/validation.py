@@ -16,6 +16,7 @@ from trunkline.interceptors.arrivals import too_many
 from trunkline.interceptors.card_data import refuse_card_data
 from trunkline.interceptors.chain import Gate
 from trunkline.interceptors.host import Host, ServerGate
+from trunkline.interceptors.nul import refuse_nul
 from trunkline.interceptors.server_call import HandlerContext, RequestStream, ServerCall
 from trunkline.method import EXEMPT_SERVICES, Method
 
@@ -23,11 +24,12 @@ from trunkline.method import EXEMPT_SERVICES, Method
 def validation(method: Method, host: Host) -> ServerGate:
     """Reads and decodes the request, and lets only what its contract allows go on."""
     request_type = method.request_type
-    constrained = method.service not in EXEMPT_SERVICES and is_constrained(request_type.DESCRIPTOR)
+    ours = method.service not in EXEMPT_SERVICES
+    constrained = ours and is_constrained(request_type.DESCRIPTOR)
     # What only reads keeps nothing of its request.
     overfull = overload.overfull(method, host)
     arrivals = host.stream_arrivals if overfull is None else host.arrivals
-    keeps = method.service not in EXEMPT_SERVICES and not method.reads
+    keeps = ours and not method.reads
 
     def decode(raw: bytes) -> Message:
         try:
@@ -36,6 +38,8 @@ def validation(method: Method, host: Host) -> ServerGate:
             raise platform_error(
                 grpc.StatusCode.INVALID_ARGUMENT, "MESSAGE_UNREADABLE", "the request is not a message of its type"
             ) from None
+        if ours:
+            refuse_nul(message, raw)
         if constrained:
             _validate(message)
         if keeps:
