@@ -176,7 +176,7 @@ class ModelLink:
         return found
 
     async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[StreamId]]) -> None:
-        """XACK, and the position, which is never set back."""
+        """XACK, and the position: never set back, and never past what is pending."""
         self._perhaps_crash("commit")
         self._alive()
         for shard, ids in done.items():
@@ -184,7 +184,12 @@ class ModelLink:
             for id_ in ids:
                 if group in stream.groups:
                     stream.groups[group].pending.pop(id_, None)
-            stream.confirmed[group] = max(stream.confirmed.get(group, FIRST), ids[-1])
+            held = stream.groups.get(group, Group())
+            position = max(ids[-1], held.delivered)
+            if held.pending:
+                oldest = min(held.pending)
+                position = min(ids[-1], max((id_ for id_ in stream.entries if id_ < oldest), default=FIRST))
+            stream.confirmed[group] = max(stream.confirmed.get(group, FIRST), position)
 
     def _alive(self) -> None:
         if self._era != self._server.era:

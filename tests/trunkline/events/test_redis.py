@@ -64,6 +64,21 @@ async def test_a_position_is_never_set_back(link: Link):
     assert state.confirmed == {"reader": added[2]}
 
 
+async def test_a_position_does_not_pass_what_is_pending(link: Link):
+    """It stays before the oldest entry that is not acknowledged; once that is, it is where the group is."""
+    added = await link.append([(SHARD, b"1"), (SHARD, b"2"), (SHARD, b"3")])
+    await link.create_groups("reader", [SHARD])
+    await link.read("reader", "reader", {SHARD: NEW}, count=10, block_s=0.1)
+
+    await link.acknowledge("reader", {SHARD: [added[0], added[2]]})
+    (state,) = await link.inspect([SHARD])
+    assert added[0] <= state.confirmed["reader"] < added[1]
+
+    await link.acknowledge("reader", {SHARD: added[1:2]})
+    (state,) = await link.inspect([SHARD])
+    assert state.confirmed == {"reader": added[2]}
+
+
 async def test_counts_only_what_comes_before_a_refusal(link: Link, client: Redis):
     """A refused entry ends what counts as sent; a refused first one is an outage."""
     await client.set("{notes:1}", "not a stream")
