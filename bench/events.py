@@ -19,6 +19,7 @@ from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.telemetry.logs import configure_logs
 
 from bench.eventing import rival
+from bench.eventing.backlog import drain
 from bench.eventing.consuming import Consuming
 from bench.eventing.latency import PER_S, at, latencies, middle
 from bench.eventing.relaying import Relaying
@@ -28,6 +29,8 @@ ROUNDS, QUICK_ROUNDS = 9, 2
 """Rounds of a measurement that counts, and of a look."""
 COUNT, RIVAL_COUNT, GROWTH_COUNT = 10_000, 3_000, 4_000
 """Events of a slice; of one that FastStream takes part in; of one of many sizes."""
+BACKLOG = 100_000
+"""Events that wait until relay and reader are started."""
 TERMINALS, SHARDS = 100, 8
 """Keys of the events, and streams they are spread over, unless that is what is measured."""
 LATENCY_S = 10.0
@@ -148,7 +151,35 @@ async def growth(bench: Bench) -> list[Result]:
     return found
 
 
-PARTS = {"relay": relay, "consumer": consumer, "faststream": faststream, "latency": latency, "growth": growth}
+async def backlog(bench: Bench) -> list[Result]:
+    """A backlog that drains while sales go on in the process that relays it. Once: it takes minutes."""
+    folder = bench.folder / "backlog"
+    folder.mkdir()
+    step = bench.progress.add_task("backlog", total=1)
+    redis = EmbeddedRedis(folder / "redis")
+    await redis.start()
+    try:
+        seen = await drain(folder, redis, BACKLOG)
+    finally:
+        await redis.stop()
+    bench.progress.advance(step)
+    of = f"{BACKLOG:,} events"
+    return [
+        ratio("backlog_commit_p99", [seen.draining_p99_ms], "the same without", [seen.usual_p99_ms], goal=1.2),
+        absolute("backlog_drained_per_s", [seen.per_s], of, better="higher"),
+        absolute("backlog_publisher_grew_mb", [seen.publisher_mb], of),
+        absolute("backlog_reader_most_mb", [seen.reader_mb], of),
+    ]
+
+
+PARTS = {
+    "relay": relay,
+    "consumer": consumer,
+    "faststream": faststream,
+    "latency": latency,
+    "growth": growth,
+    "backlog": backlog,
+}
 """What is measured, by the name for `--only`."""
 
 

@@ -75,19 +75,19 @@ async def _publish(database: Database, redis: EmbeddedRedis, count: int) -> dict
         relay.wake()
     events = await database.read(lambda connection: list(connection.scalars(ids.order_by(PLATFORM.outbox.c.id))))
     committed = dict(zip(events, times, strict=True))
-    await _until_confirmed(redis.url)
+    await until_confirmed(redis.url)
     stop.set()
     await asyncio.gather(*running)
     await leases.end()
     return committed
 
 
-async def _until_confirmed(url: str) -> None:
+async def until_confirmed(url: str, bound_s: float = END_S) -> None:
     """Waits until the reader has confirmed all that is in the streams; the other groups do not run."""
     link, shards = Link(url, name="bench"), [Shard(TOPIC.name, number) for number in range(DEFAULT_SHARDS)]
     await link.connect()
     try:
-        async with asyncio.timeout(END_S):
+        async with asyncio.timeout(bound_s):
             while await _behind(link, shards):  # noqa: ASYNC110 - nobody tells of it
                 await asyncio.sleep(0.05)
     finally:

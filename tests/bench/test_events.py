@@ -43,6 +43,7 @@ def test_shares_of_what_was_taken():
 def test_parts_are_chosen_by_name():
     """One part, or all; another name is refused."""
     assert arguments(["--only", "relay"]).only == "relay"
-    assert (arguments([]).only, set(PARTS)) == (None, {"relay", "consumer", "faststream", "latency", "growth"})
+    parts = {"relay", "consumer", "faststream", "latency", "growth", "backlog"}
+    assert (arguments([]).only, set(PARTS)) == (None, parts)
     with pytest.raises(SystemExit):
         arguments(["--only", "nothing"])
