@@ -31,6 +31,8 @@ TITLES = {
     "## Redis": FOLDER / "redis",
     "## Events": FOLDER / "events",
     "## Storage": FOLDER / "storage",
+    "## Events, within the library": ROOT / "tests" / "trunkline" / "events",
+    "## Storage, within the library": ROOT / "tests" / "trunkline" / "storage",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

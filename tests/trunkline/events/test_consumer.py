@@ -212,7 +212,7 @@ async def test_handlers_publish_in_the_same_transaction(reader: Database, client
 
 
 async def test_bytes_that_are_no_envelope_are_a_dead_letter(reader: Database, client: Any, url: str):
-    """They are kept as they came and acknowledged; what comes after them flows. Read again, they are still one."""
+    """E9: They are kept as they came and acknowledged; what comes after them flows. Read again, they are still one."""
     receiver = consumer(reader, url)
     await add(client, envelope(1), b"\xff\xffnonsense", envelope(2))
     await client.xadd(STREAM, {"other": "field"})

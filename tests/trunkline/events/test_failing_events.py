@@ -67,7 +67,7 @@ async def _advance_until(clock: FakeClock, condition: Callable[[], bool]) -> Non
 
 
 async def test_a_failing_event_holds_up_its_own_key_only(reader: Database, client: Redis, url: str, clock: FakeClock):
-    """In a batch of many keys, all but what comes after it in its key is applied, and nothing of it is kept."""
+    """E9: In a batch of many keys, all but what comes after it in its key is applied, and nothing of it is kept."""
     keys = [f"t/s/{terminal}" for terminal in range(16)]
     for key in keys:
         await add(client, *(envelope(number, key=key) for number in range(1, 9)), key=key)
@@ -104,7 +104,7 @@ async def test_a_failed_event_is_tried_again_before_what_follows(
 
 
 async def test_ends_as_a_dead_letter(reader: Database, client: Redis, url: str, clock: FakeClock, event_logs: Logs):
-    """After five attempts it is set aside with its bytes, times and the place of the failure; its key goes on."""
+    """E9: After five attempts it is set aside with its bytes, times and the place of the failure; its key goes on."""
     poison = envelope(2, text="bad")
     receiver = consumer(reader, url, {Note: Sick("bad")}, clock=clock)
     await add(client, envelope(1), poison, envelope(3))

@@ -69,7 +69,7 @@ async def test_parked_events_outlive_a_restart(reader: Database, client: Redis, 
 async def test_after_30_seconds_the_key_goes_on(
     reader: Database, client: Redis, url: str, clock: FakeClock, event_logs: Logs
 ):
-    """The missing numbers are recorded as holes, and the log says so once."""
+    """E8: The missing numbers are recorded as holes, and the log says so once."""
     receiver = consumer(reader, url, clock=clock)
     await add(client, envelope(1), envelope(4), envelope(5), envelope(7))
 
@@ -108,7 +108,7 @@ async def test_a_wide_gap_is_passed_over_in_parts(reader: Database, client: Redi
 
 
 async def test_a_late_event_fills_its_hole(reader: Database, client: Redis, url: str, clock: FakeClock):
-    """What was passed over is applied when it comes after all, once."""
+    """E8: What was passed over is applied when it comes after all, once."""
     receiver = consumer(reader, url, clock=clock)
     await add(client, envelope(3))
 

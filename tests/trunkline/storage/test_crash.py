@@ -30,7 +30,7 @@ def sell_until_killed(directory: Path, answers: int) -> list[str]:
 
 
 async def test_killed_writer_leaves_whole_units(tmp_path):
-    """After kill -9 in the middle of writes: integrity ok, no answer lost, effect, event and answer all or none."""
+    """G3: After kill -9 in the middle of writes: integrity ok, no answer lost, effect, event and answer all or none."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     dice = random.Random(seed)
