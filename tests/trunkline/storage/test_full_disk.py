@@ -104,7 +104,7 @@ def unit(disk: SmallDisk, tmp_path: Path) -> UnitOfWork:
 
 
 async def test_full_disk_is_told_and_keeps_nothing(disk: SmallDisk, unit: UnitOfWork):
-    """G2: A unit that finds no room: RESOURCE_EXHAUSTED / STORAGE_UNAVAILABLE, nothing kept, reads go on, then it works."""
+    """G2: A unit without room: RESOURCE_EXHAUSTED / STORAGE_UNAVAILABLE, nothing kept, reads go on, then it works."""
     with call("before", answers=unit.answers):
         await unit.run(adding("before"))
     await disk.fill()
