@@ -24,7 +24,7 @@ from trunkline.events.topics import confirmed_name, shards_name
 
 __all__ = ["GroupMissing", "Link", "RedisUnavailable"]
 
-FIELD = "e"
+FIELD = b"e"
 """The one field of an entry: a serialized trunk.event.v1.Envelope."""
 ANSWER_S = 5.0
 """Seconds an answer may take."""
@@ -186,8 +186,7 @@ class Link:
         if block_s is not None:
             command += ["BLOCK", max(1, round(min(block_s, self.block_s) * 1000))]
         command += ["STREAMS", *(shard.stream for shard in after), *after.values()]
-        with mapped():
-            answer = await self._client.execute_command(*command)
+        (answer,) = require(await send(self._pool, [tuple(command)], ANSWER_S + self.block_s))
         by_stream = {shard.stream.encode(): shard for shard in after}
         return [
             Entry(by_stream[stream], StreamId.parse(entry_id), _data(fields))
@@ -294,6 +293,8 @@ def _state(info: Any, confirmed: Any) -> ShardState:
     )
 
 
-def _data(fields: Mapping[bytes, bytes] | None) -> bytes | None:
+def _data(fields: Sequence[bytes] | None) -> bytes | None:
     # An entry that was trimmed comes without fields; one that somebody else wrote may lack ours.
-    return fields.get(FIELD.encode(), b"") if fields else None
+    if not fields:
+        return None
+    return fields[1] if fields[0] == FIELD else dict(zip(fields[::2], fields[1::2], strict=True)).get(FIELD, b"")

@@ -24,8 +24,13 @@ class Verdict:
     """What is worth knowing; empty if nothing is."""
 
 
-def judge(memory: Mapping[str, Any]) -> Verdict:
-    """The verdict on a server, from its `INFO memory`."""
+def judge(memory: Mapping[str, Any], *, cluster: bool = False) -> Verdict:
+    """The verdict on a server, from its `INFO memory`, and on whether it is a node of a cluster."""
+    if cluster:
+        return Verdict(
+            refusal="Redis is a cluster, and events need one node: a batch goes to several streams at once, which stand "
+            "on different nodes there; name a single server (state may stay in the cluster: see docs/state.md)"
+        )
     policy = str(memory.get("maxmemory_policy", "noeviction"))
     most, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
     if policy not in SAFE:
@@ -58,6 +63,8 @@ async def ask(link: Link) -> Verdict:
     Raises:
         RedisUnavailable: it does not say.
     """
-    (memory,) = await link.ask([("INFO", "memory")])
+    memory, cluster = await link.ask([("INFO", "memory"), ("INFO", "cluster")])
     # Who hides it has reasons of their own: a managed server that forbids the question is no reason to stop.
-    return judge(memory) if isinstance(memory, Mapping) else Verdict()
+    if not isinstance(memory, Mapping):
+        return Verdict()
+    return judge(memory, cluster=isinstance(cluster, Mapping) and bool(cluster.get("cluster_enabled")))

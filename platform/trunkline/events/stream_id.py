@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-_TEXT = re.compile(r"(\d{1,20})-(\d{1,20})")
+_DIGITS = 20
+"""Most digits of a number of 64 bits."""
 
 
 class StreamId(NamedTuple):
@@ -23,10 +23,10 @@ class StreamId(NamedTuple):
         Raises:
             ValueError: it is no id.
         """
-        found = _TEXT.fullmatch(text.decode("ascii", "replace") if isinstance(text, bytes) else text)
-        if found is None:
+        milliseconds, _, sequence = text.partition("-") if isinstance(text, str) else text.partition(b"-")
+        if not (_is_number(milliseconds) and _is_number(sequence)):
             raise ValueError("not the id of a stream entry")
-        return cls(int(found[1]), int(found[2]))
+        return cls(int(milliseconds), int(sequence))
 
     @property
     def sortable(self) -> str:
@@ -39,3 +39,7 @@ class StreamId(NamedTuple):
 
 FIRST = StreamId(0, 0)
 """Before every entry."""
+
+
+def _is_number(text: str | bytes) -> bool:
+    return text.isdigit() and text.isascii() and len(text) <= _DIGITS

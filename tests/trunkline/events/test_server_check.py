@@ -37,6 +37,11 @@ async def test_the_server_itself_is_asked(client: Any, url: str):
     assert not (await verdict_on(url)).refusal
 
 
+def test_a_cluster_is_refused():
+    """Its nodes would send a batch from one to the other for ever: told at the start instead."""
+    assert "one node" in judge({"maxmemory": 1 << 30}, cluster=True).refusal
+
+
 async def test_a_server_that_is_away_is_no_reason():
     """Any service starts in any order: the relay tells later."""
     assert await verdict_on("redis://127.0.0.1:1/0") == Verdict()
