@@ -28,8 +28,8 @@ def judge(memory: Mapping[str, Any], *, cluster: bool = False) -> Verdict:
     """The verdict on a server, from its `INFO memory`, and on whether it is a node of a cluster."""
     if cluster:
         return Verdict(
-            refusal="Redis is a cluster, and events need one node: a batch goes to several streams at once, on different "
-            "nodes there; name a single server (state may stay in the cluster: docs/state.md)"
+            refusal="Redis is a cluster, and events need one node, because a batch goes to several streams at once: "
+            "name a single server (state may stay in the cluster: docs/state.md)"
         )
     policy = str(memory.get("maxmemory_policy", "noeviction"))
     most, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
