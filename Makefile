@@ -21,7 +21,7 @@ LOCAL := $(BIN)/python -m deploy.local
 FAST := -m "not system and not servers"
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image chaos bench bench-calls bench-scale setup data lock clean
+.PHONY: help run day replay smoke stop reset logs test check ci lint stale breaking protos image chaos bench bench-calls bench-scale bench-events setup data lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-calls: $(VENV)/.bench ## measure calls alone; BENCH='--only full,glue', --
 
 bench-scale: $(VENV)/.ready ## measure workers, identity, limits and overload; BENCH='--only workers', --json
 	$(BIN)/python -m bench.scale $(BENCH)
+
+bench-events: $(VENV)/.bench ## measure the way of an event; BENCH='--only relay', --quick, --json
+	$(BIN)/python -m bench.events $(BENCH)
 
 setup: $(VENV)/.ready ## make the environment
 

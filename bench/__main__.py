@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bench import calls, scale
+from bench import calls, events, scale
 
 if __name__ == "__main__":
     calls.main()
     scale.main()
+    events.main()

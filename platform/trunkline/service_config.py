@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from trunk.policy.v1 import policy_pb2
 
@@ -49,7 +49,7 @@ def rpcs(files: FileDescriptorSet) -> dict[str, MethodDescriptor]:
         ContractError: files lack what they import.
     """
     pool = DescriptorPool()
-    for file in files.file:
+    for file in _imports_first(files):
         try:
             pool.Add(file)
         except TypeError:
@@ -62,6 +62,21 @@ def rpcs(files: FileDescriptorSet) -> dict[str, MethodDescriptor]:
         for service in file.service
     ]
     return dict(sorted(_named(method for service in services for method in service.methods)))
+
+
+def _imports_first(files: FileDescriptorSet) -> Iterable[FileDescriptorProto]:
+    """The files, each after those that it imports."""
+    left = {file.name: file for file in files.file}
+
+    def take(name: str) -> Iterable[FileDescriptorProto]:
+        file = left.pop(name, None)
+        if file is not None:
+            for imported in file.dependency:
+                yield from take(imported)
+            yield file
+
+    for file in files.file:
+        yield from take(file.name)
 
 
 def _named(methods: Iterable[MethodDescriptor]) -> Iterable[tuple[str, MethodDescriptor]]:

@@ -196,6 +196,7 @@ async def calls_item(node):
 def test_a_peer_that_only_the_service_knows_of_is_told_too(capsys, monkeypatch, tmp_path):
     """A service that connects to somebody who is nowhere does not start, and says which address is missing."""
     monkeypatch.setenv("TRUNKLINE_VAR_DIR", str(tmp_path))
+    monkeypatch.setenv("TRUNKLINE_LOG_LEVEL", "error")
     lines = refused(capsys, lambda: process.run("shelf", ShelfSettings, calls_item))
     assert any("ITEM_SERVICE_HOST" in line for line in lines)
 

@@ -38,6 +38,8 @@ def refuse_nul(message: Message, raw: bytes) -> None:
 
 def _fields_with_nul(message: Message, place: str) -> Iterator[str]:
     for field, value in message.ListFields():
+        if field.GetOptions().debug_redact:
+            continue  # a secret with a NUL is a wrong one, and is told as such
         name = f"{place}{field.name}"
         inside = field.message_type
         if inside is not None and inside.GetOptions().map_entry:

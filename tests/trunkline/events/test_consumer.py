@@ -290,12 +290,6 @@ async def test_a_consumer_that_learned_the_type_fills_the_hole(reader: Database,
 
 def test_refuses_topics_that_do_not_declare_it(reader: Database):
     """A group the contract does not name would be waited for by nobody: the relay would not keep its events."""
+    leases = Leases(reader, PLATFORM)
     with pytest.raises(TopicError, match="notes does not declare the group stranger"):
-        Consumer(
-            reader,
-            PLATFORM,
-            "redis://127.0.0.1:1",
-            group="stranger",
-            handlers={Note: keep},
-            leases=Leases(reader, PLATFORM),
-        )
+        Consumer(reader, PLATFORM, "redis://127.0.0.1:1", group="stranger", handlers={Note: keep}, leases=leases)
