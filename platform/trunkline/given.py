@@ -17,6 +17,10 @@ from trunkline.policies.credentials import Lists, parse
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 """What an address of Redis starts with."""
+SENTINEL_SCHEME = "redis+sentinel://"
+"""What an address of Sentinels starts with: `redis+sentinel://host:26379,other:26379/mymaster/0`."""
+SENTINEL_PORT = 26379
+"""Where a Sentinel listens, unless told otherwise."""
 _LONG = 20
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,252}")
 
@@ -42,6 +46,26 @@ def redis_of(url: str) -> str:
     except ValueError:
         raise ValueError("it is no address, or its port is no number below 65536") from None
     return url
+
+
+def redis_or_sentinels_of(url: str) -> str:
+    """An address of Redis, or one of Sentinels; ValueError where it is neither, with nothing of what it holds."""
+    if not url.startswith(SENTINEL_SCHEME):
+        return redis_of(url)
+    try:
+        sentinels_of(url)
+    except ValueError:
+        raise ValueError("it is no address such as redis+sentinel://host:26379,other:26379/mymaster/0") from None
+    return url
+
+
+def sentinels_of(url: str) -> list[tuple[str, int]]:
+    """Hosts and ports in an address of Sentinels; ValueError where it names none, or no master."""
+    parts = urlsplit(url)
+    there = [urlsplit(f"//{one}") for one in parts.netloc.rpartition("@")[2].split(",")]
+    if not parts.path.strip("/") or not all(one.hostname for one in there):
+        raise ValueError("it names no Sentinel, or no master")
+    return [(str(one.hostname), one.port or SENTINEL_PORT) for one in there]
 
 
 def postgres_of(url: str) -> str:

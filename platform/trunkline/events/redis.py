@@ -9,27 +9,23 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Connection, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from trunkline.events.confirming import confirm
 from trunkline.events.redis_bulk import send
 from trunkline.events.redis_errors import GroupMissing, RedisUnavailable, mapped, require, translated
+from trunkline.events.redis_pool import ANSWER_S, pool_at
 from trunkline.events.shard import Entry, Shard, ShardState
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import confirmed_name, shards_name
+from trunkline.redis_master import master_url
 
 __all__ = ["GroupMissing", "Link", "RedisUnavailable"]
 
 FIELD = b"e"
 """The one field of an entry: a serialized trunk.event.v1.Envelope."""
-ANSWER_S = 5.0
-"""Seconds an answer may take."""
-CONNECT_S = 2.0
-"""Seconds a connection may take."""
 LONGEST_BLOCK_S = 2.0
 """Longest time a read may wait for entries; the client waits ANSWER_S longer, so it is never broken off."""
 CLAIM = 256
@@ -52,19 +48,9 @@ class Link:
         self.block_s = min(block_s, LONGEST_BLOCK_S)
         """Longest time its reads wait."""
         self._connecting = False
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=1,
-            timeout=ANSWER_S,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=ANSWER_S + self.block_s,
-            socket_connect_timeout=CONNECT_S,
-            socket_keepalive=True,
-            client_name=f"trunkline-{name}",
-            redis_connect_func=self._on_connect,
-        )
-        self._client: Any = Redis(connection_pool=self._pool)  # its own types say Any or less
+        self._url, self._name, self._at = url, name, ""
+        self._pool: Any = None
+        self._client: Any = None  # its own types say Any or less
 
     async def connect(self) -> None:
         """Opens the connection anew.
@@ -75,16 +61,21 @@ class Link:
         self._connecting = True
         try:
             with mapped():
-                await self._pool.disconnect()
+                if self._pool is not None:
+                    await self._pool.disconnect()
+                url = await master_url(self._url)
+                if url != self._at:
+                    self._at, self._pool = url, pool_at(url, self._name, self.block_s, self._on_connect)
+                    self._client = Redis(connection_pool=self._pool)
                 await self._client.ping()
         finally:
             self._connecting = False
 
     async def close(self) -> None:
         """Closes the connection."""
-        with mapped():
-            await self._client.aclose()
-            await self._pool.disconnect()
+        if self._pool is not None:
+            with mapped():
+                await self._pool.disconnect()
 
     async def ask(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """What the server tells of itself; a refusal of one is its answer.

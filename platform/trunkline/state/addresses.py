@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from trunkline.given import SENTINEL_SCHEME
+
 
 def database_url(url: str, database: int) -> str:
     """The address with another database."""
@@ -11,6 +13,9 @@ def database_url(url: str, database: int) -> str:
     query = [(name, value) for name, value in parse_qsl(parts.query) if name != "db"]
     if parts.scheme == "unix":
         return f"unix://{parts.netloc}{parts.path}?{urlencode([*query, ('db', database)])}"
+    if url.startswith(SENTINEL_SCHEME):
+        master = parts.path.strip("/").partition("/")[0]
+        return urlunsplit(parts._replace(path=f"/{master}/{database}", query=urlencode(query)))
     return urlunsplit(parts._replace(path=f"/{database}", query=urlencode(query)))
 
 

@@ -13,6 +13,8 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, ResponseError
 
+from trunkline.given import SENTINEL_SCHEME
+from trunkline.redis_master import master_url
 from trunkline.state.addresses import node_url
 
 CONNECTIONS = 16
@@ -64,6 +66,7 @@ class RedisNodes:
         except Exception:
             # Perhaps another node has taken over: the next one asks at the address that was given.
             self._owners.clear()
+            await self._forget_master()
             raise
         raise ResponseError("nodes of the cluster send the command to each other")
 
@@ -76,8 +79,13 @@ class RedisNodes:
         # Where nothing was ever moved there is no cluster.
         return self._owners.get(key_slot(key.encode())) if self._owners else None
 
+    async def _forget_master(self) -> None:
+        """Has Sentinels asked again, where the address is one of theirs."""
+        if self._url.startswith(SENTINEL_SCHEME) and (pool := self._pools.pop(None, None)) is not None:
+            await pool.disconnect(inuse_connections=False)
+
     async def _said(self, node: Node, command: Sequence[Any], step: Step, *, asking: bool) -> Any:
-        pool = self._pool(node)
+        pool = self._pool(node, await master_url(self._url) if node not in self._pools else "")
         connection = await pool.get_connection()
         try:
             if asking:
@@ -89,10 +97,10 @@ class RedisNodes:
         finally:
             await pool.release(connection)
 
-    def _pool(self, node: Node) -> Any:
+    def _pool(self, node: Node, url: str) -> Any:
         if node not in self._pools:
             self._pools[node] = BlockingConnectionPool.from_url(
-                self._url if node is None else node_url(self._url, *node),
+                url if node is None else node_url(url, *node),
                 max_connections=CONNECTIONS,
                 timeout=self._answer_s,
                 protocol=2,

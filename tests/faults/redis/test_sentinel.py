@@ -1,0 +1,154 @@
+"""A master that dies, and Sentinels that name another: events and state go on there, nothing lost or done twice."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from trunkline.errors import ServiceError
+from trunkline.launcher.embedded import find_server
+from trunkline.launcher.ports import free_port
+from trunkline.state.redis_store import RedisStore
+from trunkline.storage import Database
+
+from tests.trunkline.events.notes import PLATFORM, consumer, opened, publish, relay, rows, running, until, until_seen
+
+NAME, DOWN_MS = "mymaster", 700
+BOUND_S = 30.0
+
+
+class Three:
+    """A master, its replica, and a Sentinel; the master can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.master, self.replica, self.sentinel = free_port(), free_port(), free_port()
+        self._folder = folder
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def url(self) -> str:
+        """Address of the Sentinel."""
+        return f"redis+sentinel://127.0.0.1:{self.sentinel}/{NAME}/0"
+
+    def start(self) -> None:
+        """Starts all three."""
+        self._begin(self.master, [])
+        self._begin(self.replica, ["--replicaof", "127.0.0.1", str(self.master)])
+        told = self._folder / "sentinel.conf"
+        told.write_text(
+            f"port {self.sentinel}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {self.master} 1\n"
+            f"sentinel down-after-milliseconds {NAME} {DOWN_MS}\nsentinel failover-timeout {NAME} 3000\n"
+        )
+        self._spawn(self.sentinel, [str(find_server()), str(told), "--sentinel"])
+
+    def kill_master(self) -> None:
+        """Ends it at once."""
+        process = self._processes.pop(self.master)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """Ends all that runs."""
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+
+    def _begin(self, port: int, options: list[str]) -> None:
+        folder = self._folder / str(port)
+        folder.mkdir()
+        plain = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        self._spawn(port, [str(find_server()), *plain, *options])
+
+    def _spawn(self, port: int, command: list[str]) -> None:
+        with (self._folder / f"{port}.log").open("wb") as log:
+            self._processes[port] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+@contextmanager
+def three(folder: Path) -> Iterator[Three]:
+    """Three processes for the length of a block."""
+    found = Three(folder)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+async def servers(tmp_path: Path) -> AsyncIterator[Three]:
+    """They know each other: a failover can succeed."""
+    with three(tmp_path) as found:
+        await until(lambda: _ready(found), BOUND_S)
+        yield found
+
+
+async def _ready(found: Three) -> bool:
+    try:
+        async with Redis(port=found.replica, protocol=2) as replica, Redis(port=found.sentinel, protocol=2) as sentinel:
+            replica_told: Any = await replica.info("replication")
+            known: Any = await sentinel.execute_command("SENTINEL", "REPLICAS", NAME)  # type: ignore[no-untyped-call]
+            return replica_told["master_link_status"] == "up" and len(known) == 1
+    except (RedisError, OSError):
+        return False
+
+
+@pytest.fixture
+async def publisher(tmp_path: Path) -> AsyncIterator[Database]:
+    """Database of the notebook."""
+    async with opened(tmp_path / "publisher.db") as database:
+        yield database
+
+
+@pytest.fixture
+async def reader(tmp_path: Path) -> AsyncIterator[Database]:
+    """Database of the reader."""
+    async with opened(tmp_path / "reader.db") as database:
+        yield database
+
+
+async def test_events_go_on_at_the_new_master(publisher: Database, reader: Database, servers: Three):
+    """F1: the master is killed among events: the next one has all of them, each once and in order, no hole left."""
+    sender, receiver = relay(publisher, servers.url), consumer(reader, servers.url)
+    async with running(sender, receiver):
+        await publish(publisher, *(str(number) for number in range(1, 51)))
+        sender.wake()
+        await until(lambda: receiver.counts.applied >= 20, BOUND_S)
+        servers.kill_master()
+        await publish(publisher, *(str(number) for number in range(51, 101)))
+        sender.wake()
+        await until(lambda: receiver.counts.applied == 100, BOUND_S)
+        await until_seen(reader, list(range(1, 101)))
+    assert await rows(reader, PLATFORM.hole) == []
+    assert await rows(reader, PLATFORM.dead_letter) == []
+
+
+async def test_state_goes_on_at_the_new_master(servers: Three):
+    """F1: what was kept and copied is there; while there is no master, an error says so."""
+    store = RedisStore(servers.url, database=0, prefix="t:")
+    try:
+        await store.put("kept", b"one", ttl_s=600)
+        async with Redis(port=servers.replica, protocol=2) as replica:
+            await until(lambda: replica.exists("t:kept"), BOUND_S)
+        servers.kill_master()
+        failures = 0
+
+        async def found() -> bool:
+            nonlocal failures
+            try:
+                return (await store.get("kept")) is not None
+            except ServiceError as error:
+                failures += error.reason.startswith("STATE_")
+                return False
+
+        await until(found, BOUND_S)
+        assert failures > 0
+        await store.put("new", b"two", ttl_s=600)
+    finally:
+        await store.close()
