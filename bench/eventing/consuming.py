@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from itertools import count as counter
 from pathlib import Path
@@ -36,7 +37,9 @@ class Consuming:
     def __init__(self, folder: Path, redis: EmbeddedRedis, *, count: int, terminals: int, shards: int) -> None:
         self.count = count
         """Events that are consumed each time."""
-        self._folder, self._redis, self._shards = folder, redis, shards
+        # Of its own: in a database that another one has filled already, all of it would be duplicates.
+        self._folder = Path(tempfile.mkdtemp(prefix="consuming-", dir=folder))
+        self._redis, self._shards = redis, shards
         self._events = envelopes(count, terminals, shards)
         decoded = [Envelope.FromString(data) for _, data in self._events]
         self._rows = [plain.Row(one.topic, one.key, one.number, one.id, 600) for one in decoded]
