@@ -21,7 +21,7 @@ from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import topic_of
 from trunkline.events.shard import Shard
 from trunkline.events.topics import shard_of
-from trunkline.storage import Database, Outbox, new_metadata, platform_tables
+from trunkline.storage import Database, Outbox, SqliteDatabase, new_metadata, platform_tables
 
 TOPIC = topic_of(TransactionLog)
 """What they are published on."""
@@ -109,7 +109,7 @@ def envelopes(count: int, terminals: int, shards: int) -> list[tuple[Shard, byte
 @asynccontextmanager
 async def opened(path: Path, metadata: sa.MetaData = METADATA) -> AsyncIterator[Database]:
     """A database with the tables of the bench, or others."""
-    database = Database(path, metadata)
+    database = SqliteDatabase(path, metadata)
     await database.open()
     try:
         yield database

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import sqlalchemy as sa
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handler
-from trunkline.storage import Database
+from trunkline.storage import SqliteDatabase
 from trunkline.storage.leases import Leases
 from trunkline.telemetry.logs import configure_logs
 
@@ -27,7 +27,7 @@ from services.report.storage.tables import METADATA, PLATFORM
 T = TypeVar("T")
 
 
-class Stamped(Database):
+class Stamped(SqliteDatabase):
     """Notes when what its handlers did was committed."""
 
     def __init__(self, path: Path) -> None:

@@ -36,8 +36,8 @@ from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.state.redis_store import RedisStore
 from trunkline.storage import Database, PlatformTables, UnitOfWork
-from trunkline.storage.at import database_at
 from trunkline.storage.leases import Leases
+from trunkline.storage.opening import database_at
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""

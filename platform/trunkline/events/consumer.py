@@ -17,7 +17,7 @@ from trunkline.events.appetite import Appetite
 from trunkline.events.applying import Applying
 from trunkline.events.counts import ConsumerCounts
 from trunkline.events.event import Decoder, Handlers
-from trunkline.events.gaps import EventLog, GapFiller
+from trunkline.events.gaps import GapFiller, GapSource
 from trunkline.events.ledger import Key
 from trunkline.events.outage import Outage, storage_away
 from trunkline.events.ownership import Ownership
@@ -51,7 +51,7 @@ class Consumer:
         group: str,
         handlers: Handlers,
         leases: Leases,
-        log: EventLog | None = None,
+        log: GapSource | None = None,
         version: str = __version__,
         clock: Clock = SYSTEM_CLOCK,
         wake: Callable[[], None] | None = None,

@@ -22,8 +22,8 @@ CAP_S = 5.0
 _log = structlog.get_logger("trunkline.events")
 
 
-class EventLog(Protocol):
-    """What publishers have kept."""
+class GapSource(Protocol):
+    """Gives what a key lacks: `published.PublishedLog` does, over calls to the publishers."""
 
     async def events(self, topic: str, key: str, numbers: range) -> Sequence[bytes]:
         """Envelopes of some numbers of a key, in their order; those that were never published are left out.
@@ -41,7 +41,7 @@ Park = Callable[[Key, Sequence[bytes]], Awaitable[None]]
 class GapFiller:
     """Asks for what is missing, beside the consumer: it never waits for a publisher, and no topic for another's."""
 
-    def __init__(self, log: EventLog, park: Park, topics: Iterable[str]) -> None:
+    def __init__(self, log: GapSource, park: Park, topics: Iterable[str]) -> None:
         self._topics = {topic: _TopicGaps(topic, log, park) for topic in topics}
 
     @property
@@ -63,7 +63,7 @@ class GapFiller:
 class _TopicGaps:
     """What is missing of one topic: one key after the other is asked for."""
 
-    def __init__(self, topic: str, log: EventLog, park: Park) -> None:
+    def __init__(self, topic: str, log: GapSource, park: Park) -> None:
         self.filled = 0
         self._topic = topic
         self._log = log

@@ -4,6 +4,7 @@ from trunkline.storage.answers import AnswerStore
 from trunkline.storage.database import Database
 from trunkline.storage.errors import DatabaseRefused
 from trunkline.storage.outbox import Outbox
+from trunkline.storage.sqlite_database import SqliteDatabase
 from trunkline.storage.tables import PlatformTables, new_metadata, platform_tables
 from trunkline.storage.types import Instant
 from trunkline.storage.unit import Transaction, UnitOfWork
@@ -15,6 +16,7 @@ __all__ = [
     "Instant",
     "Outbox",
     "PlatformTables",
+    "SqliteDatabase",
     "Transaction",
     "UnitOfWork",
     "new_metadata",

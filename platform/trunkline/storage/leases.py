@@ -66,7 +66,12 @@ class Leases:
         self.holders = Holders()
         """What it saw at its last beat."""
         self._database = database
-        self._worker, self._lease = tables.worker, tables.lease
+        self._worker, self._lease = worker, lease = tables.worker, tables.lease
+        # Made once: these two stand in every transaction of a relay or a consumer.
+        self._beat_one = sa.update(worker).where(worker.c.id == sa.bindparam("_id")).values(beat=worker.c.beat + 1)
+        self._count_of = sa.select(sa.func.count()).where(
+            lease.c.worker_id == sa.bindparam("_id"), lease.c.name.in_(sa.bindparam("_names", expanding=True))
+        )
         self._clock = clock
         self._ttl_s, self._beat_s = ttl_s, beat_s
         self._seen: dict[str, tuple[int, float]] = {}
@@ -176,18 +181,14 @@ class Leases:
         mine = self.worker_id
         if not mine or not self._beat(connection):
             raise LeaseLost("this process was taken for dead")
-        table = self._lease
-        count = sa.select(sa.func.count()).where(table.c.worker_id == mine, table.c.name.in_(list(names)))
-        if connection.scalar(count) != len(set(names)):
+        if connection.scalar(self._count_of, {"_id": mine, "_names": list(names)}) != len(set(names)):
             raise LeaseLost(f"not all of these are this process's: {', '.join(sorted(names))}")
 
     def _note(self, name: str, owner: str | None) -> None:
         self.holders = Holders(self.holders.workers, {**self.holders.leases, name: owner})
 
     def _beat(self, connection: sa.Connection) -> bool:
-        table = self._worker
-        statement = sa.update(table).where(table.c.id == self.worker_id).values(beat=table.c.beat + 1)
-        return connection.execute(statement).rowcount == 1
+        return connection.execute(self._beat_one, {"_id": self.worker_id}).rowcount == 1
 
     def _register(self, connection: sa.Connection) -> str:
         id_ = uuid.uuid4().hex

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from trunkline.redaction import redacted
 from trunkline.storage import revision
-from trunkline.storage.database import QUEUE_LIMIT, Database, too_much, unavailable
+from trunkline.storage.database import Database, admit
 from trunkline.storage.errors import DatabaseRefused
 from trunkline.storage.postgres_errors import is_repeatable, reason, translate
-from trunkline.storage.writer import Unit, WriterCounts
+from trunkline.storage.work import Unit, WriterCounts
 
 T = TypeVar("T")
 WRITERS, READERS = 8, 4
@@ -40,7 +40,7 @@ SETUP_LOCK = 0x7472756E
 
 
 class PostgresDatabase(Database):
-    """One database on a server, shared with other processes, and used from one event loop; opened once."""
+    """One database on a server, shared with processes on any machine."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class PostgresDatabase(Database):
 
     async def write(self, work: Callable[[sa.Connection], T], *, committed: Callable[[T], object] | None = None) -> T:
         """As of Database; units of different callers commit apart from each other."""
-        self._require_room(self._waiting)
+        admit(self._waiting, is_open=self._open)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting += 1
         future.add_done_callback(self._done)
@@ -103,7 +103,7 @@ class PostgresDatabase(Database):
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """As of Database."""
-        self._require_room(self._reading_now)
+        admit(self._reading_now, is_open=self._open)
         self._reading_now += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers_pool, self._query, query)
@@ -116,12 +116,6 @@ class PostgresDatabase(Database):
 
     def _done(self, _: object) -> None:
         self._waiting -= 1
-
-    def _require_room(self, waiting: int) -> None:
-        if not self._open:
-            raise unavailable("the database is closed")
-        if waiting >= QUEUE_LIMIT:
-            raise too_much()
 
     def _set_up(self) -> None:
         with setting_up(self._engine) as connection:

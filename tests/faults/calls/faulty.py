@@ -20,7 +20,7 @@ from trunkline.clock import SystemClock
 from trunkline.server import SERVER_ORDER, Server
 from trunkline.service import Service
 from trunkline.settings import PlatformSettings, ServiceSettings, load
-from trunkline.storage import Database, UnitOfWork
+from trunkline.storage import Database, SqliteDatabase, UnitOfWork
 from trunkline.telemetry.logs import configure_logs
 
 from tests.faults.calls.books import METADATA, PLATFORM
@@ -60,7 +60,7 @@ async def main(platform: PlatformSettings, settings: FaultySettings) -> None:
     journal, clock = JournalWriter(settings.folder / "journal"), Ahead(settings.days_ahead)
     if settings.streams:
         server.OPTIONS = (*server.OPTIONS, ("grpc.max_concurrent_streams", settings.streams))
-    database = Database(settings.folder / "faulty.db", METADATA, lock_wait_s=5.0)
+    database = SqliteDatabase(settings.folder / "faulty.db", METADATA, lock_wait_s=5.0)
     await database.open()
     secret = settings.folder / "answers.secret"
     unit = UnitOfWork(database, PLATFORM, source="faulty", secret_file=secret, clock=clock)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from trunkline.events import Consumer, ConsumerTransaction, Event, Relay
 from trunkline.events.redis import RedisUnavailable
 from trunkline.events.relay import LEASE
-from trunkline.storage import Database, Outbox
+from trunkline.storage import Database, Outbox, SqliteDatabase
 from trunkline.storage.leases import TTL_S, LeaseLost, Leases
 from trunkline.testing.clock import FakeClock
 
@@ -115,7 +115,7 @@ class Bench:
         """Everybody's."""
         self.server = ModelRedis(self.clock)
         """The model."""
-        self.databases = {role: Database(folder / f"{role}.db", METADATA) for role in (MAKER, *GROUPS)}
+        self.databases = {role: SqliteDatabase(folder / f"{role}.db", METADATA) for role in (MAKER, *GROUPS)}
         """One of each role."""
         self.maker = MakerProcess(self.databases[MAKER], self.server, self.clock)
         """The maker that was started last."""

@@ -17,7 +17,7 @@ from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.errors import ServiceError
 from trunkline.events import Consumer, Relay
 from trunkline.faultpoints import configure_faultpoints
-from trunkline.storage import Database, UnitOfWork
+from trunkline.storage import Database, SqliteDatabase, UnitOfWork
 from trunkline.storage.leases import Leases
 from trunkline.storage.unit import Transaction
 from trunkline.telemetry.logs import configure_logs
@@ -64,7 +64,7 @@ def run(start: Start) -> None:
 async def _run(start: Start) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    database = Database(start.folder / f"{start.role}.db", METADATA)
+    database = SqliteDatabase(start.folder / f"{start.role}.db", METADATA)
     await _open(database)
     leases = Leases(database, PLATFORM)
     beating = asyncio.Event()

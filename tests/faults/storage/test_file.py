@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from trunkline.errors import ServiceError
-from trunkline.storage import Database, DatabaseRefused, sqlite
+from trunkline.storage import DatabaseRefused, SqliteDatabase, sqlite
 
 from tests.trunkline.storage.bench import METADATA, insert, names
 
@@ -43,7 +43,7 @@ class Passing:
 
 async def test_another_process_holds_the_file(tmp_path: Path):
     """G1: writes wait for the busy timeout, then are UNAVAILABLE and keep nothing; reads go on; then all is well."""
-    database = Database(tmp_path / "x.db", METADATA, busy_timeout_s=BUSY_S)
+    database = SqliteDatabase(tmp_path / "x.db", METADATA, busy_timeout_s=BUSY_S)
     await database.open()
     await database.write(insert("before"))
     command = [sys.executable, "-c", HOLDER, str(database.path)]
@@ -64,7 +64,7 @@ async def test_another_process_holds_the_file(tmp_path: Path):
 
 
 async def _filled(path: Path) -> None:
-    database = Database(path, METADATA)
+    database = SqliteDatabase(path, METADATA)
     await database.open()
     for n in range(20):
         await database.write(insert(f"{n:02}" + "x" * 1000))
@@ -83,9 +83,9 @@ async def test_a_damaged_page(tmp_path: Path):
     for at in range(PAGE, len(whole), PAGE):
         path.write_bytes(whole[:at] + b"\xff" * PAGE + whole[at + PAGE :])
         with pytest.raises(DatabaseRefused, match="damaged"):
-            await Database(path, METADATA).open()
+            await SqliteDatabase(path, METADATA).open()
     path.write_bytes(whole)
-    again = Database(path, METADATA)
+    again = SqliteDatabase(path, METADATA)
     await again.open()
     assert len(await again.read(names)) == 20
     await again.close()

@@ -16,9 +16,9 @@ from redis.asyncio import Redis
 from trunk.event.v1 import envelope_pb2
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Relay, topic_of
-from trunkline.events.gaps import EventLog
+from trunkline.events.gaps import GapSource
 from trunkline.events.topics import shard_of, stream_name
-from trunkline.storage import Database, Outbox, new_metadata, platform_tables
+from trunkline.storage import Database, Outbox, SqliteDatabase, new_metadata, platform_tables
 from trunkline.storage.leases import Leases
 
 BOUND_S = 10.0
@@ -181,7 +181,7 @@ def consumer(
     *,
     clock: Clock = SYSTEM_CLOCK,
     wake: Callable[[], None] | None = None,
-    log: EventLog | None = None,
+    log: GapSource | None = None,
 ) -> Consumer:
     """The reader."""
     known: dict[type[Message], Any] = {Note: keep, Memo: keep}
@@ -216,7 +216,7 @@ async def running(*workers: Relay | Consumer) -> AsyncIterator[None]:
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[Database]:
     """A database with the tables of the bench."""
-    database = Database(path, METADATA)
+    database = SqliteDatabase(path, METADATA)
     await database.open()
     try:
         yield database

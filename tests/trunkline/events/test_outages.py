@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from trunkline.events import redis as link
 from trunkline.events.redis import RedisUnavailable
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
-from trunkline.storage import Database
+from trunkline.storage import Database, SqliteDatabase
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.events.notes import (
@@ -176,7 +176,7 @@ async def test_killed_between_commit_and_acknowledgement(tmp_path: Path, client:
 
 async def test_the_database_is_away(tmp_path: Path, client: Redis, url: str, clock: FakeClock, event_logs: Logs):
     """Nobody is to blame: the consumer pauses, says so once, and goes on where it was; no event is a dead letter."""
-    database = Database(tmp_path / "reader.db", METADATA, busy_timeout_s=0.01)
+    database = SqliteDatabase(tmp_path / "reader.db", METADATA, busy_timeout_s=0.01)
     await database.open()
     receiver = consumer(database, url, clock=clock)
     async with running(receiver):

@@ -12,7 +12,7 @@ from trunkline.errors import ServiceError
 from trunkline.events.comparison import Difference
 from trunkline.events.rebuild import ATTEMPTS
 from trunkline.events.swap import SwapRefused
-from trunkline.storage import Database
+from trunkline.storage import SqliteDatabase
 
 from tests.trunkline.events.notes import KEY, OTHER_KEY, envelope
 from tests.trunkline.events.rebuilt import EVENTS, METADATA, PLATFORM, SETTING, TOTAL, Live, Log, rebuilding
@@ -200,7 +200,7 @@ async def test_a_database_that_was_migrated_meanwhile_is_left_alone(live, tmp_pa
 async def test_a_writer_waits_for_a_swap_or_is_told(live, tmp_path):
     """While a swap is written the service reads on; a write waits for it, and is refused where that takes too long."""
     live.receive(*EVENTS)
-    service = Database(live.path, METADATA, busy_timeout_s=0.05)
+    service = SqliteDatabase(live.path, METADATA, busy_timeout_s=0.05)
     await service.open()
     with live.writing():  # as long as a swap
         with pytest.raises(ServiceError) as refused:

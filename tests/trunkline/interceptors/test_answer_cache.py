@@ -21,7 +21,7 @@ from trunkline.settings import PlatformSettings
 from trunkline.state.addresses import database_url
 from trunkline.state.memory_store import MemoryStore
 from trunkline.state.store import Stored, state_unavailable, state_unknown
-from trunkline.storage import Database, UnitOfWork
+from trunkline.storage import Database, SqliteDatabase, UnitOfWork
 from trunkline.storage.answer_seal import SEALED_FOR
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.faults import FaultPlan, drop_after_effect
@@ -93,7 +93,7 @@ class Shelf:
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """The truth."""
-    database = Database(tmp_path / "test.db", METADATA)
+    database = SqliteDatabase(tmp_path / "test.db", METADATA)
     await database.open()
     yield database
     await database.close()

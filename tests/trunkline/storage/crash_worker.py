@@ -8,7 +8,7 @@ import sys
 import uuid
 from pathlib import Path
 
-from trunkline.storage import Database, UnitOfWork
+from trunkline.storage import SqliteDatabase, UnitOfWork
 
 from tests.trunkline.storage.bench import METADATA, PLATFORM, SOURCE, adding, call
 
@@ -17,7 +17,7 @@ CALLERS = 8
 
 async def main(directory: Path) -> None:
     """Opens the database and keeps several callers busy."""
-    database = Database(directory / "bench.db", METADATA)
+    database = SqliteDatabase(directory / "bench.db", METADATA)
     await database.open()
     unit = UnitOfWork(database, PLATFORM, source=SOURCE, secret_file=directory / "answers.secret")
 

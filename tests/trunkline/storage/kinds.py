@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from trunkline.storage import Database
+from trunkline.storage import Database, SqliteDatabase
 from trunkline.storage.postgres import PostgresDatabase, open_engine
 from trunkline.testing.postgres import NoPostgres, PostgresServer
 
@@ -48,8 +48,9 @@ def made() -> Iterator[Databases]:
 
 async def opened(kind: str, metadata: sa.MetaData, path: Path, request: pytest.FixtureRequest) -> Database:
     """An open database of a kind, with some tables."""
+    database: Database
     if kind == "sqlite":
-        database = Database(path, metadata, busy_timeout_s=0.2)
+        database = SqliteDatabase(path, metadata, busy_timeout_s=0.2)
     else:
         url = await asyncio.to_thread(request.getfixturevalue("databases").url)
         database = PostgresDatabase(url, metadata, writers=4, readers=2)

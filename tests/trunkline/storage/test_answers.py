@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunkline.call import IdempotencyContext
 from trunkline.errors import ServiceError
-from trunkline.storage import AnswerStore, Database, UnitOfWork
+from trunkline.storage import AnswerStore, SqliteDatabase, UnitOfWork
 from trunkline.storage.answer_seal import SEALED_FOR
 from trunkline.storage.answers import EXPIRE_CHUNK, KEPT_FOR
 from trunkline.testing.clock import FakeClock
@@ -29,7 +29,7 @@ SECOND = timedelta(seconds=1)
 
 
 @asynccontextmanager
-async def unit_is_blocked(database: Database) -> AsyncIterator[None]:
+async def unit_is_blocked(database: SqliteDatabase) -> AsyncIterator[None]:
     """Somebody outside this process holds the write lock."""
     outside = sqlite3.connect(database.path, isolation_level=None)
     try:
@@ -64,7 +64,7 @@ async def test_find_refuses_another_request(unit: UnitOfWork):
         await unit.answers.find(context(unit))
 
 
-async def test_secret_answer_is_sealed(database: Database, unit: UnitOfWork):
+async def test_secret_answer_is_sealed(database: SqliteDatabase, unit: UnitOfWork):
     """An answer that holds a secret is not readable in the database, and is replayed within the hour."""
     answer = await make_secret(unit)
     stored = await database.read(lambda c: c.execute(sa.select(ANSWER)).one())
@@ -91,7 +91,7 @@ async def test_secret_answer_expires_after_an_hour(unit: UnitOfWork, clock: Fake
         assert await unit.answers.expire() == dropped
 
 
-async def test_sealed_answer_is_gone_from_the_database(database: Database, unit: UnitOfWork, clock: FakeClock):
+async def test_sealed_answer_is_gone_from_the_database(database: SqliteDatabase, unit: UnitOfWork, clock: FakeClock):
     """Expiry leaves the key and drops the sealed bytes."""
     await make_secret(unit)
     await unit.answers.expire(clock.now() + SEALED_FOR)
@@ -99,7 +99,7 @@ async def test_sealed_answer_is_gone_from_the_database(database: Database, unit:
     assert tuple(row) == ("k", None)
 
 
-async def test_sealed_answer_opens_in_its_own_row_only(database: Database, unit: UnitOfWork):
+async def test_sealed_answer_opens_in_its_own_row_only(database: SqliteDatabase, unit: UnitOfWork):
     """A sealed answer copied under another key does not open there."""
     await make_secret(unit)
     await database.write(lambda c: c.execute(sa.update(ANSWER).values(key="stolen")))
@@ -119,7 +119,7 @@ async def test_other_answers_are_kept_seven_days(unit: UnitOfWork, clock: FakeCl
     assert await unit.answers.find(context(unit)) is None
 
 
-async def test_many_answers_expire_in_small_units(database: Database, unit: UnitOfWork, clock: FakeClock):
+async def test_many_answers_expire_in_small_units(database: SqliteDatabase, unit: UnitOfWork, clock: FakeClock):
     """More old answers than one unit takes are all forgotten."""
     count = 2 * EXPIRE_CHUNK + 1
     rows = [
@@ -141,7 +141,7 @@ async def test_many_answers_expire_in_small_units(database: Database, unit: Unit
     assert database.counts.commits - before >= 3
 
 
-async def test_expiring_in_the_background_ends_when_told(database: Database, unit: UnitOfWork, clock: FakeClock):
+async def test_expiring_in_the_background_ends_when_told(database: SqliteDatabase, unit: UnitOfWork, clock: FakeClock):
     """The background task expires at once, and ends when the service stops."""
     await make_secret(unit)
     clock.advance(SEALED_FOR.total_seconds())
@@ -154,7 +154,7 @@ async def test_expiring_in_the_background_ends_when_told(database: Database, uni
         await task
 
 
-async def test_fingerprint_belongs_to_the_service(database: Database, unit: UnitOfWork, tmp_path):
+async def test_fingerprint_belongs_to_the_service(database: SqliteDatabase, unit: UnitOfWork, tmp_path):
     """A fingerprint is the same after a restart, and another under another service's secret."""
     again = AnswerStore(database, PLATFORM, secret_file=tmp_path / "answers.secret")
     other = AnswerStore(database, PLATFORM, secret_file=tmp_path / "other.secret")
@@ -164,7 +164,7 @@ async def test_fingerprint_belongs_to_the_service(database: Database, unit: Unit
 
 
 async def test_a_locked_database_does_not_end_the_housekeeping(
-    database: Database, unit: UnitOfWork, kind: str, monkeypatch
+    database: SqliteDatabase, unit: UnitOfWork, kind: str, monkeypatch
 ):
     """Expiring is tried again in the next round; it never ends the service that can still read."""
     if kind != "sqlite":

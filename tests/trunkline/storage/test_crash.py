@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from trunk.event.v1 import envelope_pb2
-from trunkline.storage import Database
+from trunkline.storage import SqliteDatabase
 
 from tests.trunkline.storage.bench import COUNTER, METADATA, PLATFORM, names, numbers
 
@@ -40,7 +40,7 @@ async def test_killed_writer_leaves_whole_units(tmp_path):
         with sqlite3.connect(tmp_path / "bench.db") as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
-    database = Database(tmp_path / "bench.db", METADATA)
+    database = SqliteDatabase(tmp_path / "bench.db", METADATA)
     await database.open()
     effects = await database.read(names)
     assert set(answered) <= set(effects)

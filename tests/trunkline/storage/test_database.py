@@ -11,8 +11,9 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from trunkline.errors import ServiceError
-from trunkline.storage import Database
-from trunkline.storage.database import BATCH_LIMIT, QUEUE_LIMIT
+from trunkline.storage import SqliteDatabase
+from trunkline.storage.database import QUEUE_LIMIT
+from trunkline.storage.sqlite_database import BATCH_LIMIT
 
 from tests.trunkline.storage.bench import EFFECT, METADATA, held, insert, names
 
@@ -22,7 +23,7 @@ def refuse(_given: object) -> str:
     raise LookupError("as asked")
 
 
-async def test_file_is_kept_as_money_needs_it(database: Database):
+async def test_file_is_kept_as_money_needs_it(database: SqliteDatabase):
     """Write-ahead log, a flush at every commit, foreign keys enforced; the file is the owner's alone."""
 
     def pragmas(connection: sa.Connection) -> list[object]:
@@ -34,7 +35,7 @@ async def test_file_is_kept_as_money_needs_it(database: Database):
     assert database.path.stat().st_mode & 0o077 == 0
 
 
-async def test_waiting_units_share_a_commit(database: Database):
+async def test_waiting_units_share_a_commit(database: SqliteDatabase):
     """Forty units that wait are committed by one transaction, and each has its own answer."""
     async with held(database):
         tasks = [asyncio.create_task(database.write(insert(f"{n:02}"))) for n in range(40)]
@@ -43,7 +44,7 @@ async def test_waiting_units_share_a_commit(database: Database):
     assert len(await database.read(names)) == 40
 
 
-async def test_batch_has_a_bound(database: Database):
+async def test_batch_has_a_bound(database: SqliteDatabase):
     """More waiting units than a batch takes are committed by several."""
     async with held(database):
         tasks = [asyncio.create_task(database.write(insert(str(n)))) for n in range(BATCH_LIMIT + 1)]
@@ -51,7 +52,7 @@ async def test_batch_has_a_bound(database: Database):
     assert database.counts.commits == 3
 
 
-async def test_failing_unit_leaves_the_others(database: Database):
+async def test_failing_unit_leaves_the_others(database: SqliteDatabase):
     """A unit that raises undoes only itself; the others of its batch are committed once."""
 
     def insert_then_fail(connection: sa.Connection) -> str:
@@ -69,7 +70,7 @@ async def test_failing_unit_leaves_the_others(database: Database):
     assert database.counts.commits == 2
 
 
-async def test_cancelled_unit_that_waits_does_not_run(database: Database):
+async def test_cancelled_unit_that_waits_does_not_run(database: SqliteDatabase):
     """A caller that gives up before its unit starts leaves no effect."""
     async with held(database):
         gives_up = asyncio.create_task(database.write(insert("cancelled")))
@@ -81,7 +82,7 @@ async def test_cancelled_unit_that_waits_does_not_run(database: Database):
     assert await database.read(names) == ["kept"]
 
 
-async def test_cancelled_unit_that_runs_is_committed_once(database: Database):
+async def test_cancelled_unit_that_runs_is_committed_once(database: SqliteDatabase):
     """A caller that gives up while its unit runs: the unit is committed, and `committed` hears of it."""
     started, free = threading.Event(), threading.Event()
     heard: list[str] = []
@@ -103,7 +104,7 @@ async def test_cancelled_unit_that_runs_is_committed_once(database: Database):
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])
-async def test_work_cannot_end_the_transaction_of_others(database: Database, end: str):
+async def test_work_cannot_end_the_transaction_of_others(database: SqliteDatabase, end: str):
     """Work that commits or rolls back by itself fails; the units beside it are committed once."""
 
     def work(connection: sa.Connection) -> None:
@@ -121,7 +122,7 @@ async def test_work_cannot_end_the_transaction_of_others(database: Database, end
     assert await database.write(insert("three")) == "three"
 
 
-async def test_savepoints_of_work_are_its_own(database: Database):
+async def test_savepoints_of_work_are_its_own(database: SqliteDatabase):
     """Work may undo a part of itself with begin_nested()."""
 
     def work(connection: sa.Connection) -> None:
@@ -134,7 +135,7 @@ async def test_savepoints_of_work_are_its_own(database: Database):
     assert await database.read(names) == ["one"]
 
 
-async def test_work_sees_the_callers_context(database: Database):
+async def test_work_sees_the_callers_context(database: SqliteDatabase):
     """The current call, the request id of a log line: what the caller has in context, work has."""
     variable = contextvars.ContextVar("variable", default="")
     variable.set("mine")
@@ -142,13 +143,13 @@ async def test_work_sees_the_callers_context(database: Database):
     assert await database.read(lambda _: variable.get()) == "mine"
 
 
-async def test_stop_iteration_reaches_the_caller(database: Database):
+async def test_stop_iteration_reaches_the_caller(database: SqliteDatabase):
     """An exception that a future cannot carry does not leave the caller waiting."""
     with pytest.raises(RuntimeError, match="StopIteration"):
         await database.write(lambda _: next(iter([])))
 
 
-async def test_failing_listener_does_not_stop_answers(database: Database):
+async def test_failing_listener_does_not_stop_answers(database: SqliteDatabase):
     """Where a `committed` raises, the loop hears of it, and all callers of the batch are answered."""
     raised = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context["exception"]))
@@ -161,7 +162,7 @@ async def test_failing_listener_does_not_stop_answers(database: Database):
     assert [type(error) for error in raised] == [LookupError]
 
 
-async def test_read_sees_one_snapshot(database: Database):
+async def test_read_sees_one_snapshot(database: SqliteDatabase):
     """What is committed while a query runs is not seen by its later statements."""
     counting, free = threading.Event(), threading.Event()
 
@@ -179,14 +180,14 @@ async def test_read_sees_one_snapshot(database: Database):
     assert await database.read(names) == ["one"]
 
 
-async def test_read_may_not_write(database: Database):
+async def test_read_may_not_write(database: SqliteDatabase):
     """A write in a query is a mistake in the program: it is refused, and not as a failure of the storage."""
     with pytest.raises(sa.exc.OperationalError, match="readonly"):
         await database.read(insert("one"))
     assert await database.read(names) == []
 
 
-async def test_full_queue_pushes_back(database: Database):
+async def test_full_queue_pushes_back(database: SqliteDatabase):
     """Where too much waits already, a write is refused at once, with a time to come back."""
     async with held(database):
         waiting = [asyncio.create_task(database.write(lambda _: None)) for _ in range(QUEUE_LIMIT)]
@@ -203,7 +204,7 @@ async def test_full_queue_pushes_back(database: Database):
 
 async def test_close_does_what_waits(tmp_path):
     """Units asked for before close are committed and answered; those after it are refused."""
-    database = Database(tmp_path / "x.db", METADATA)
+    database = SqliteDatabase(tmp_path / "x.db", METADATA)
     await database.open()
     async with held(database):
         tasks = [asyncio.create_task(database.write(insert(str(n)))) for n in range(20)]
@@ -222,7 +223,7 @@ async def test_close_does_what_waits(tmp_path):
     await database.close()
 
 
-async def test_lock_of_somebody_outside_is_waited_for_then_told(database: Database):
+async def test_lock_of_somebody_outside_is_waited_for_then_told(database: SqliteDatabase):
     """While another program holds the write lock, writes are UNAVAILABLE after the busy timeout and reads go on."""
     other = sqlite3.connect(database.path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -239,7 +240,7 @@ async def test_lock_of_somebody_outside_is_waited_for_then_told(database: Databa
     assert await database.write(insert("one")) == "one"
 
 
-async def test_check_answers_for_the_file(database: Database):
+async def test_check_answers_for_the_file(database: SqliteDatabase):
     """Check passes while the database answers, and fails when its file is removed or replaced."""
     await database.check()
     aside = database.path.rename(database.path.with_suffix(".aside"))
@@ -254,7 +255,7 @@ async def test_check_answers_for_the_file(database: Database):
 
 async def test_check_fails_when_closed(tmp_path):
     """A closed database is not healthy."""
-    database = Database(tmp_path / "x.db", METADATA)
+    database = SqliteDatabase(tmp_path / "x.db", METADATA)
     await database.open()
     await database.close()
     with pytest.raises(ServiceError, match="closed"):
@@ -264,7 +265,7 @@ async def test_check_fails_when_closed(tmp_path):
 async def test_reopened_file_has_what_was_committed(tmp_path):
     """What was answered is there for the next owner of the file."""
     for expected in ([], ["one"]):
-        database = Database(tmp_path / "x.db", METADATA)
+        database = SqliteDatabase(tmp_path / "x.db", METADATA)
         await database.open()
         assert await database.read(names) == expected
         if not expected:
@@ -272,7 +273,7 @@ async def test_reopened_file_has_what_was_committed(tmp_path):
         await database.close()
 
 
-async def test_constraint_is_told_as_it_is(database: Database):
+async def test_constraint_is_told_as_it_is(database: SqliteDatabase):
     """A broken constraint is the caller's own affair: it is not made a failure of the storage."""
     await database.write(insert("one"))
     with pytest.raises(sa.exc.IntegrityError):
@@ -280,7 +281,7 @@ async def test_constraint_is_told_as_it_is(database: Database):
     assert await database.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(EFFECT))) == 1
 
 
-async def test_errors_tell_no_data(database: Database):
+async def test_errors_tell_no_data(database: SqliteDatabase):
     """The text of a failed statement has none of its parameters: it ends up in logs."""
     statement = sa.text("INSERT INTO no_such_table VALUES (:secret)")
     with pytest.raises(sa.exc.OperationalError) as failed:

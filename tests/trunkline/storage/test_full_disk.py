@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunkline.errors import ServiceError
-from trunkline.storage import Database, Transaction, UnitOfWork
+from trunkline.storage import SqliteDatabase, Transaction, UnitOfWork
 
 from tests.trunkline.storage.bench import EFFECT, METADATA, PLATFORM, SOURCE, add, adding, call, held, names, numbers
 
@@ -26,7 +26,7 @@ BIG = "x" * 200_000
 class SmallDisk:
     """A database that can be put out of room, and given room again."""
 
-    database: Database
+    database: SqliteDatabase
     fill: Callable[[], Awaitable[None]]
     free: Callable[[], Awaitable[None]]
 
@@ -39,7 +39,7 @@ async def disk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     mounted = request.param == "tmpfs"
     if mounted and not _mount(directory):
         pytest.skip("this user may not mount a tmpfs")
-    database = Database(directory / "bench.db", METADATA)
+    database = SqliteDatabase(directory / "bench.db", METADATA)
     try:
         await database.open()
         yield _with_filler(database, directory) if mounted else _with_page_limit(database)
@@ -58,7 +58,7 @@ def _unmount(directory: Path) -> None:
     subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
-def _with_filler(database: Database, directory: Path) -> SmallDisk:
+def _with_filler(database: SqliteDatabase, directory: Path) -> SmallDisk:
     filler = directory / "filler"
 
     async def fill() -> None:
@@ -72,7 +72,7 @@ def _with_filler(database: Database, directory: Path) -> SmallDisk:
     return SmallDisk(database, fill, free)
 
 
-def _with_page_limit(database: Database) -> SmallDisk:
+def _with_page_limit(database: SqliteDatabase) -> SmallDisk:
     async def limit(pages: int) -> None:
         await database.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").all())
 
@@ -152,7 +152,7 @@ async def test_batch_on_a_full_disk_is_whole_or_not_at_all(disk: SmallDisk, unit
     assert _integrity(disk.database.path) == "ok"
 
 
-async def test_work_that_swallows_the_failure_keeps_nothing(database: Database):
+async def test_work_that_swallows_the_failure_keeps_nothing(database: SqliteDatabase):
     """SQLite goes on in autocommit after it rolled back: what work does then is refused, and the caller hears of it."""
     await _with_page_limit(database).fill()
 

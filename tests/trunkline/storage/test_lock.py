@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from trunkline.storage import Database, DatabaseRefused
+from trunkline.storage import DatabaseRefused, SqliteDatabase
 from trunkline.storage.lock import FileLock
 
 from tests.trunkline.storage.bench import METADATA
@@ -39,21 +39,21 @@ async def test_second_process_is_refused(tmp_path):
     """A file that another process owns is refused in one line that names the process, and is usable once that ends."""
     with hold(tmp_path / "x.db") as owner:
         assert said(owner) == "held"
-        database = Database(tmp_path / "x.db", METADATA)
+        database = SqliteDatabase(tmp_path / "x.db", METADATA)
         with pytest.raises(DatabaseRefused) as refused:
             await database.open()
         assert re.fullmatch(r".*x\.db is in use by process \d+: .*", str(refused.value))
         assert str(owner.pid) in str(refused.value)
         assert not (tmp_path / "x.db").exists()
         owner.kill()
-    again = Database(tmp_path / "x.db", METADATA)
+    again = SqliteDatabase(tmp_path / "x.db", METADATA)
     await again.open()
     await again.close()
 
 
 async def test_open_databases_share_the_file_and_keep_a_migration_out(tmp_path):
     """While databases are open, no migration gets the file, and is told by whom; after the last close it may."""
-    first, second = Database(tmp_path / "x.db", METADATA), Database(tmp_path / "x.db", METADATA)
+    first, second = SqliteDatabase(tmp_path / "x.db", METADATA), SqliteDatabase(tmp_path / "x.db", METADATA)
     await first.open()
     await second.open()
     with hold(tmp_path / "x.db") as other:
@@ -95,9 +95,9 @@ async def test_failed_open_gives_the_lock_back(tmp_path):
     """A database that cannot be opened does not stay locked."""
     (tmp_path / "x.db").write_bytes(b"no database" * 1000)
     with pytest.raises(DatabaseRefused, match=r"x\.db"):
-        await Database(tmp_path / "x.db", METADATA).open()
+        await SqliteDatabase(tmp_path / "x.db", METADATA).open()
     (tmp_path / "x.db").unlink()
-    database = Database(tmp_path / "x.db", METADATA)
+    database = SqliteDatabase(tmp_path / "x.db", METADATA)
     await database.open()
     await database.close()
 
@@ -106,16 +106,16 @@ async def test_place_that_cannot_be_used_is_told(tmp_path):
     """Where no file can be made, open says so in one line."""
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseRefused, match=r"x\.db cannot be opened: .*(exists|directory)"):
-        await Database(tmp_path / "file" / "x.db", METADATA).open()
+        await SqliteDatabase(tmp_path / "file" / "x.db", METADATA).open()
 
 
 def test_program_that_forgets_close_ends(tmp_path):
     """A program that fails with its database open ends at once, and the file is free."""
     code = """
 import asyncio, pathlib, sys, sqlalchemy
-from trunkline.storage import Database
+from trunkline.storage import SqliteDatabase
 async def main():
-    await Database(pathlib.Path(sys.argv[1]), sqlalchemy.MetaData()).open()
+    await SqliteDatabase(pathlib.Path(sys.argv[1]), sqlalchemy.MetaData()).open()
     raise SystemExit(7)
 asyncio.run(main())
 """

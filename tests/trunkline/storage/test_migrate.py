@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from trunkline.storage import Database, DatabaseRefused, Instant, new_metadata, platform_tables
+from trunkline.storage import DatabaseRefused, Instant, SqliteDatabase, new_metadata, platform_tables
 from trunkline.storage.autogenerate import autogenerate, differences
 from trunkline.storage.lock import FileLock
 from trunkline.storage.migrate import upgrade
@@ -126,10 +126,10 @@ async def test_service_starts_after_the_migration_only(versions: Path, tmp_path:
     """A database behind its scripts is refused in one line that names the command; after it, it opens and works."""
     file = tmp_path / "deep" / "bench.db"
     with pytest.raises(DatabaseRefused, match=r"is at migration none, .* needs 0001: run `trunkline migrate`"):
-        await Database(file, METADATA, versions=versions).open()
+        await SqliteDatabase(file, METADATA, versions=versions).open()
     assert upgrade(file, METADATA, versions) == "0001"
     assert upgrade(file, METADATA, versions) == "0001"
-    database = Database(file, METADATA, versions=versions)
+    database = SqliteDatabase(file, METADATA, versions=versions)
     await database.open()
     assert await database.read(current) == "0001"
     await database.write(insert("one"))
@@ -150,7 +150,7 @@ async def test_database_of_a_newer_release_is_refused(versions: Path, tmp_path: 
     connection.commit()
     connection.close()
     with pytest.raises(DatabaseRefused, match="at migration 0009, and this release knows 0001"):
-        await Database(file, METADATA, versions=versions).open()
+        await SqliteDatabase(file, METADATA, versions=versions).open()
     with pytest.raises(DatabaseRefused, match="at migration 0009"):
         upgrade(file, METADATA, versions)
 
@@ -165,7 +165,7 @@ async def test_migration_that_fails_leaves_nothing(versions: Path, tmp_path: Pat
         upgrade(file, METADATA, versions)
     assert tables(file) == before
     (versions / "0002_broken.py").unlink()
-    database = Database(file, METADATA, versions=versions)
+    database = SqliteDatabase(file, METADATA, versions=versions)
     await database.open()
     assert await database.read(names) == []
     await database.close()

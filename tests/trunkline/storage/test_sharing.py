@@ -8,21 +8,21 @@ import sys
 from pathlib import Path
 
 import sqlalchemy as sa
-from trunkline.storage import Database
+from trunkline.storage import SqliteDatabase
 
 from tests.trunkline.storage.bench import METADATA, PLATFORM
 
 WRITER = """
 import asyncio, pathlib, sys
 import sqlalchemy as sa
-from trunkline.storage import Database
+from trunkline.storage import SqliteDatabase
 from tests.trunkline.storage.bench import METADATA, PLATFORM
 
 TABLE = PLATFORM.outbox_number
 NEXT = sa.update(TABLE).where(TABLE.c.topic == "t").values(number=TABLE.c.number + 1)
 
 async def main():
-    database = Database(pathlib.Path(sys.argv[1]), METADATA)
+    database = SqliteDatabase(pathlib.Path(sys.argv[1]), METADATA)
     await database.open()
     for _ in range(int(sys.argv[2])):
         await asyncio.gather(*(database.write(lambda connection: connection.execute(NEXT).rowcount) for _ in range(4)))
@@ -34,7 +34,7 @@ asyncio.run(main())
 
 async def test_processes_count_together(tmp_path: Path):
     """Three processes raise one number 200 times each, four at once: it ends at 600, and none was told to wait."""
-    database = Database(tmp_path / "x.db", METADATA)
+    database = SqliteDatabase(tmp_path / "x.db", METADATA)
     await database.open()
     row = {"topic": "t", "key": "k", "number": 0}
     await database.write(lambda connection: connection.execute(sa.insert(PLATFORM.outbox_number), row).rowcount)

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from trunkline.errors import to_status
 from trunkline.policies.rate import RateLimit
-from trunkline.storage import Database
+from trunkline.storage import Database, SqliteDatabase
 from trunkline.testing.clock import FakeClock
 
 from services.account.domain.lockout import MOST_FAILURES
@@ -57,7 +57,7 @@ class Desk:
 @pytest.fixture
 async def desk(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Desk]:
     """The check, ready."""
-    database, hashes = Database(tmp_path / "account.db", METADATA), SlowHashes("test")
+    database, hashes = SqliteDatabase(tmp_path / "account.db", METADATA), SlowHashes("test")
     await database.open()
     check, now = PasswordCheck(database, hashes, RefusalThrottle(FREE, FREE, clock), clock), clock.now()
     kept = await check.hash(PASSWORD)

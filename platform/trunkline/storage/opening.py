@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from trunkline.storage.database import Database
+from trunkline.storage.sqlite_database import SqliteDatabase
 
 LOCK_WAIT_S = 15.0
 """Seconds a service waits for a migration of its file that runs while it starts."""
@@ -26,4 +27,4 @@ def database_at(place: Path | str, metadata: sa.MetaData, versions: Path | None)
 
         return PostgresDatabase(place, metadata, versions=versions)
     place.parent.mkdir(parents=True, exist_ok=True)
-    return Database(place, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
+    return SqliteDatabase(place, metadata, versions=versions, lock_wait_s=LOCK_WAIT_S)
