@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -111,6 +111,12 @@ class Aside:
                 attempts=attempts,
             )
         )
+
+    def park_all(self, connection: sa.Connection, arrivals: Iterable[Arrival], now: datetime) -> None:
+        """Parks events that did not come from a stream: to be tried when it is their turn."""
+        for one in arrivals:
+            if one.envelope is not None:
+                self.park(connection, one, now)
 
     def postpone(self, connection: sa.Connection, arrival: Arrival, failure: Failure, until: datetime) -> None:
         """Has a parked event that failed wait before it is tried again."""

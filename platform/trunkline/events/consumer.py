@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 
-import sqlalchemy as sa
 import structlog
 
 from trunkline import __version__
@@ -127,15 +127,8 @@ class Consumer:
         Raises:
             ServiceError: the database is away.
         """
-        now, aside = self._clock.now(), self._applying.aside
-        arrivals = [self._decoder.decode(key[0], data) for data in events]
-
-        def work(connection: sa.Connection) -> None:
-            for one in arrivals:
-                if one.envelope is not None and not aside.is_parked(connection, one):
-                    aside.park(connection, one, now)
-
-        await self._database.write(work)
+        arrivals, now = [self._decoder.decode(key[0], data) for data in events], self._clock.now()
+        await self._database.write(partial(self._applying.aside.park_all, arrivals=arrivals, now=now))
         self.wake()
 
     async def check(self) -> None:

@@ -97,6 +97,7 @@ class Relay:
             database, self._rows, self._link, self._topics, self._write, self.counts, clock=clock, window_s=window_s
         )
         self._looked = 0.0
+        self._verdict = server_check.Verdict()
 
     def wake(self) -> None:
         """Tells it that something was committed; on the event loop."""
@@ -168,9 +169,7 @@ class Relay:
 
     async def _work(self, stop: asyncio.Event) -> None:
         await self._link.connect()
-        verdict = await server_check.ask(self._link)
-        if verdict.refusal or verdict.warning:
-            (_log.error if verdict.refusal else _log.warning)(verdict.refusal or verdict.warning)
+        await self._judge()
         await self._decide_shards()
         self._reconciling.forget()
         # Before anything is sent: later ids would hide that entries in the middle are gone.
@@ -183,6 +182,13 @@ class Relay:
             if quiet or self._clock.monotonic() >= self._looked + self._poll_s:
                 await self._compare()
         await self._send()
+
+    async def _judge(self) -> None:
+        """Tells what is wrong with the server, whenever that is news."""
+        verdict = await server_check.ask(self._link)
+        if verdict != self._verdict and (verdict.refusal or verdict.warning):
+            (_log.error if verdict.refusal else _log.warning)(verdict.refusal or verdict.warning)
+        self._verdict = verdict
 
     async def _decide_shards(self) -> None:
         if not self._shards:

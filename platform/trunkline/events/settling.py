@@ -191,15 +191,12 @@ class Settling:
         events = 0
         async for arrivals in self._resuming.pages():
             now = self._clock.now()
-            await self._write(self._shards(arrivals), partial(self._park, arrivals=arrivals, now=now))
+            await self._write(
+                self._shards(arrivals), partial(self._applying.aside.park_all, arrivals=arrivals, now=now)
+            )
             events += len(arrivals)
         if events:
             _log.info("events that could not be read are tried again", events=events)
-
-    def _park(self, connection: sa.Connection, arrivals: Sequence[Arrival], now: datetime) -> None:
-        for one in arrivals:
-            if not self._applying.aside.is_parked(connection, one):
-                self._applying.aside.park(connection, one, now)
 
     async def _write(self, shards: Iterable[Shard], work: Callable[[sa.Connection], T]) -> T:
         """A transaction on what is of some shards, if they are this process's."""

@@ -13,7 +13,7 @@ import socket
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -256,6 +256,7 @@ class Leases:
         return True
 
 
+@cache
 def machine() -> str:
     """Where process ids mean the same: this boot of the kernel, and this namespace."""
     try:
