@@ -12,7 +12,7 @@ from typing import Any
 from pos.event.v1.transaction_log_pb2 import TransactionLog
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.events import Consumer, ConsumerTransaction, Event
-from trunkline.events.settling import BATCH
+from trunkline.events.consuming.settling import BATCH
 from trunkline.events.topics import shards_name
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage.leases import Leases

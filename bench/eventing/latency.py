@@ -14,9 +14,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from trunkline.events import Relay
-from trunkline.events.redis import Link
 from trunkline.events.shard import Shard
 from trunkline.events.stream_id import FIRST
+from trunkline.events.streams.link import Link
 from trunkline.events.topics import DEFAULT_SHARDS
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage import Database, Outbox

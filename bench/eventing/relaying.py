@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from trunkline.events import Relay
-from trunkline.events.relay import BATCH
+from trunkline.events.publishing.relay import BATCH
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage.leases import Leases
 

@@ -18,13 +18,13 @@ from trunkline.auth.revocations import Fetch, RevocationPoller, Revocations
 from trunkline.auth.verifier import TokenVerifier
 from trunkline.client import PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.events.consumer import Consumer
-from trunkline.events.consumer_service import ConsumerServicer
+from trunkline.events.consuming.consumer import Consumer
+from trunkline.events.consuming.service import ConsumerServicer
 from trunkline.events.event import Handlers
-from trunkline.events.event_log import EventLogServicer
 from trunkline.events.figures import Figures
-from trunkline.events.published import PublishedLog
-from trunkline.events.relay import Relay
+from trunkline.events.publishing.event_log import EventLogServicer
+from trunkline.events.publishing.published import PublishedLog
+from trunkline.events.publishing.relay import Relay
 from trunkline.events.topics import declared_topics, topic_of
 from trunkline.health import Check, all_of
 from trunkline.interceptors.answer_cache import AnswerCache

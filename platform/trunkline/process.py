@@ -13,7 +13,7 @@ import structlog
 from pydantic_settings import BaseSettings
 
 from trunkline.client import find_target
-from trunkline.events.server_check import verdict_on
+from trunkline.events.streams.server_check import verdict_on
 from trunkline.faultpoints import FaultpointsRefused, configure_faultpoints
 from trunkline.given import misspelt
 from trunkline.method import ContractError

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.clock import Clock
-from trunkline.events.applying import Applying, Outcome
+from trunkline.events.consuming.applying import Applying, Outcome
 from trunkline.events.event import Decoder, Handlers
 from trunkline.events.topics import topic_of
 from trunkline.node import Storage

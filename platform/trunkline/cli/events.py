@@ -47,7 +47,7 @@ def tail(
 
 
 async def _tail(redis_url: str, topic: str, tenant: str, type_: str, contracts: Contracts, *, as_json: bool) -> None:
-    from trunkline.events.tail import tail as events_of
+    from trunkline.events.streams.tail import tail as events_of
     from trunkline.telemetry.quiet import quieten_logs
 
     quieten_logs()

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 from trunkline.auth.key_files import KeyFileRefused, read_keys
 from trunkline.cli.facts import Facts, FileFacts, ProcessFacts, RedisFacts
 from trunkline.cli.findings import SAFE_VERSIONS
-from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.streams.link import Link, RedisUnavailable
 from trunkline.launcher.readiness import channel_to
 from trunkline.launcher.supervisor import Supervisor
 from trunkline.launcher.system import LaunchError

@@ -19,9 +19,9 @@ from trunkline.cli.output import print_json, print_table
 from trunkline.cli.running import CommandError, settings
 
 if TYPE_CHECKING:
-    from trunkline.events.comparison import Difference, TableComparison
-    from trunkline.events.rebuild import Comparison, Rebuild
-    from trunkline.events.shadow import Derived
+    from trunkline.events.rebuilding.comparison import Difference, TableComparison
+    from trunkline.events.rebuilding.rebuild import Comparison, Rebuild
+    from trunkline.events.rebuilding.shadow import Derived
 
 DIFFERENT = 1
 """Exit status where the live tables are not what events make of them."""
@@ -40,7 +40,7 @@ def rebuild(
 
     Ends with 0 if they are equal or were swapped, with 1 if they differ. Without --swap nothing live is touched.
     """
-    from trunkline.events.swap import SwapRefused
+    from trunkline.events.rebuilding.swap import SwapRefused
 
     live = database or settings().var_dir / service / f"{service}.db"
     derived = _derived(service, package or f"services.{service}", live)
@@ -58,7 +58,7 @@ def rebuild(
 
 def _derived(service: str, package: str, live: Path) -> Derived:
     from trunkline.cli.packages import module_of, versions_of
-    from trunkline.events.shadow import Derived
+    from trunkline.events.rebuilding.shadow import Derived
     from trunkline.storage.revision import require
     from trunkline.storage.sqlite import open_engine
 
@@ -77,8 +77,8 @@ def _derived(service: str, package: str, live: Path) -> Derived:
 
 
 async def _rebuild(services: Asking, derived: Derived, live: Path, scratch: Path, *, swap: bool) -> dict[str, Any]:
-    from trunkline.events.published import PublishedLog
-    from trunkline.events.rebuild import Rebuild
+    from trunkline.events.publishing.published import PublishedLog
+    from trunkline.events.rebuilding.rebuild import Rebuild
     from trunkline.events.topics import topic_of
 
     topics = {topic_of(message) for message in derived.handlers}

@@ -1,10 +1,10 @@
 """Events on plain Redis: from the outbox to streams and a channel, and from there to effects, once and in order."""
 
-from trunkline.events.consumer import Consumer
+from trunkline.events.consuming.consumer import Consumer
 from trunkline.events.event import ConsumerTransaction, Event, Handler, Handlers
-from trunkline.events.redis import RedisUnavailable
-from trunkline.events.relay import Relay
-from trunkline.events.tail import tail
+from trunkline.events.publishing.relay import Relay
+from trunkline.events.streams.link import RedisUnavailable
+from trunkline.events.streams.tail import tail
 from trunkline.events.topics import Topic, TopicError, declared_topics, topic_of
 from trunkline.events.unreadable import Unreadable
 

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
-from trunkline.events.consumer import Consumer
-from trunkline.events.consumer_rows import ConsumerRows
-from trunkline.events.event_log_rows import EventLogRows
+from trunkline.events.consuming.consumer import Consumer
+from trunkline.events.consuming.rows import ConsumerRows
 from trunkline.events.pause import pause
-from trunkline.events.relay import Relay
+from trunkline.events.publishing.event_log_rows import EventLogRows
+from trunkline.events.publishing.relay import Relay
 from trunkline.events.topics import Topic
 from trunkline.storage import Database, PlatformTables
 from trunkline.telemetry import event_metrics as metric

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trunkline.events.pause import end
-from trunkline.events.tail import tail
+from trunkline.events.streams.tail import tail
 from trunkline.interceptors.answers import KeptAnswers
 
 

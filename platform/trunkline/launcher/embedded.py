@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.streams.link import Link, RedisUnavailable
 from trunkline.launcher.ports import free_port
 from trunkline.launcher.readiness import require_free
 from trunkline.launcher.system import LOCAL_HOST, REDIS, LaunchError

@@ -20,7 +20,7 @@ from trunkline.call import InboundCall, Principal, serving
 from trunkline.client import CLIENT_ORDER, PeerChannel, connect
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.event import Handlers
-from trunkline.events.relay import Relay
+from trunkline.events.publishing.relay import Relay
 from trunkline.interceptors.host import Answers
 from trunkline.interceptors.peer import Maker
 from trunkline.node import Node, Storage

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from trunkline.events import Consumer, ConsumerTransaction, Event, Relay
-from trunkline.events.redis import RedisUnavailable
-from trunkline.events.relay import LEASE
+from trunkline.events.publishing.relay import LEASE
+from trunkline.events.streams.link import RedisUnavailable
 from trunkline.storage import Database, Outbox, SqliteDatabase
 from trunkline.storage.leases import TTL_S, LeaseLost, Leases
 from trunkline.testing.clock import FakeClock

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trunkline.clock import Clock
-from trunkline.events.redis import NEW, GroupMissing, RedisUnavailable
 from trunkline.events.shard import Entry, Shard, ShardState
 from trunkline.events.stream_id import FIRST, StreamId
+from trunkline.events.streams.link import NEW, GroupMissing, RedisUnavailable
 
 
 class Crashed(BaseException):
@@ -89,7 +89,7 @@ class ModelRedis:
 
 
 class ModelLink:
-    """A connection to it, with the methods of `trunkline.events.redis.Link`."""
+    """A connection to it, with the methods of `trunkline.events.streams.link.Link`."""
 
     def __init__(self, server: ModelRedis) -> None:
         self.block_s = 0.001

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from trunk.event.v1 import consumer_service_pb2 as pb
 from trunk.event.v1 import consumer_service_pb2_grpc as pb_grpc
 from trunk.event.v1 import envelope_pb2
-from trunkline.events.consumer_service import ConsumerServicer
+from trunkline.events.consuming.service import ConsumerServicer
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.launcher.embedded import embedded_redis
 from trunkline.storage import Database

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from trunkline.events.redis import Link
+from trunkline.events.streams.link import Link
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.launcher.ports import free_range
 

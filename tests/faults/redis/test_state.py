@@ -12,9 +12,9 @@ import pytest
 from redis.asyncio import Redis
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.errors import ServiceError
-from trunkline.events import redis as link_module
-from trunkline.events.redis import LONGEST_BLOCK_S, NEW, Link, RedisUnavailable
 from trunkline.events.shard import Shard
+from trunkline.events.streams import link as link_module
+from trunkline.events.streams.link import LONGEST_BLOCK_S, NEW, Link, RedisUnavailable
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.state.addresses import database_url
 from trunkline.state.redis_store import RedisStore

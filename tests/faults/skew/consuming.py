@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from trunk.event.v1.envelope_pb2 import Envelope
-from trunkline.events.applying import Outcome
+from trunkline.events.consuming.applying import Outcome
 from trunkline.events.topics import topics_in
 from trunkline.storage import PlatformTables
 from trunkline.testing.clock import FakeClock

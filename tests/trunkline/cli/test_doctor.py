@@ -13,7 +13,7 @@ import pytest
 from trunkline.auth.key_files import make_key
 from trunkline.cli.examination import ask, examine, key_times, process_facts, redis_facts, settings_of
 from trunkline.cli.findings import findings
-from trunkline.events.redis import Link
+from trunkline.events.streams.link import Link
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.launcher.ports import free_port
 from trunkline.registry.system import RunningSystem, write_system

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import structlog
 from redis.asyncio import Redis
-from trunkline.events import outage, reconciling, relay, settling
+from trunkline.events.consuming import settling
+from trunkline.events.publishing import reconciling, relay
+from trunkline.events.streams import outage
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from trunk.event.v1 import envelope_pb2
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Relay, topic_of
-from trunkline.events.gaps import GapSource
+from trunkline.events.consuming.gaps import GapSource
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database, Outbox, SqliteDatabase, new_metadata, platform_tables
 from trunkline.storage.leases import Leases

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from trunkline.events.redis import Link
 from trunkline.events.shard import Shard
 from trunkline.events.stream_id import StreamId
+from trunkline.events.streams.link import Link
 
 from tests.trunkline.events.notes import consumer, opened
 

@@ -13,10 +13,10 @@ from google.protobuf.message import Message
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import ConsumerTransaction, Event
-from trunkline.events.applying import Applying
+from trunkline.events.consuming.applying import Applying
 from trunkline.events.event import Decoder
-from trunkline.events.rebuild import Rebuild
-from trunkline.events.shadow import Derived
+from trunkline.events.rebuilding.rebuild import Rebuild
+from trunkline.events.rebuilding.shadow import Derived
 from trunkline.storage import new_metadata, platform_tables, sqlite
 
 from tests.trunkline.events.notes import GROUP, OTHER_KEY, Note, Reply, envelope

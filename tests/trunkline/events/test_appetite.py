@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from trunkline.events import aside
-from trunkline.events.appetite import FIRST_BYTES, READ, Appetite
-from trunkline.events.ledger import Key
-from trunkline.events.redis import Link
+from trunkline.events.consuming import aside
+from trunkline.events.consuming.appetite import FIRST_BYTES, READ, Appetite
+from trunkline.events.consuming.ledger import Key
 from trunkline.events.shard import Entry, Shard
+from trunkline.events.streams.link import Link
 from trunkline.storage import Database
 
 from tests.trunkline.events.notes import GROUP, PLATFORM, add, consumer, envelope, running, until, until_seen

@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from redis.asyncio import Redis
 from trunkline.clock import SYSTEM_CLOCK
-from trunkline.events.consumer_rows import ConsumerRows, GroupFigures, LetterQuery, State
+from trunkline.events.consuming.rows import ConsumerRows, GroupFigures, LetterQuery, State
 from trunkline.events.event import APPLY_FAILED
 from trunkline.events.unreadable import UNKNOWN_TYPE
 from trunkline.storage import Database

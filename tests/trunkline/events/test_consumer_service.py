@@ -14,8 +14,8 @@ from trunk.event.v1 import consumer_service_pb2_grpc as pb_grpc
 from trunk.event.v1 import error_reason_pb2 as reason_pb
 from trunk.event.v1 import event_log_service_pb2_grpc as log_grpc
 from trunkline import headers
-from trunkline.events.consumer_service import ConsumerServicer
-from trunkline.events.event_log import EventLogServicer
+from trunkline.events.consuming.service import ConsumerServicer
+from trunkline.events.publishing.event_log import EventLogServicer
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.local import LocalSystem

@@ -15,9 +15,10 @@ from trunk.event.v1 import event_log_service_pb2 as pb
 from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
 from trunkline import headers
 from trunkline.clock import SYSTEM_CLOCK
-from trunkline.events import event_log_rows, topic_of
-from trunkline.events.event_log import EventLogServicer
-from trunkline.events.event_log_rows import LogQuery
+from trunkline.events import topic_of
+from trunkline.events.publishing import event_log_rows
+from trunkline.events.publishing.event_log import EventLogServicer
+from trunkline.events.publishing.event_log_rows import LogQuery
 from trunkline.storage import Database
 from trunkline.testing.local import LocalSystem
 

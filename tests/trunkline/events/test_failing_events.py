@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from redis.asyncio import Redis
 from trunkline.errors import failed_precondition
 from trunkline.events import ConsumerTransaction, Event
-from trunkline.events.inbox import ATTEMPTS
+from trunkline.events.consuming.inbox import ATTEMPTS
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 

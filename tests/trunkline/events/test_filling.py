@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from trunkline.errors import unavailable
-from trunkline.events.gaps import GapFiller
-from trunkline.events.ledger import Key
+from trunkline.events.consuming.gaps import GapFiller
+from trunkline.events.consuming.ledger import Key
 from trunkline.events.pause import end
 
 from tests.trunkline.events.notes import KEY, until

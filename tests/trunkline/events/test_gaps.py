@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from trunkline.events.inbox import GAP_PATIENCE
+from trunkline.events.consuming.inbox import GAP_PATIENCE
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 

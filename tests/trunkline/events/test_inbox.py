@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trunkline.events.inbox import GAP_PATIENCE, Plan, Verdict, Waiting, decide, plan, retry_time
+from trunkline.events.consuming.inbox import GAP_PATIENCE, Plan, Verdict, Waiting, decide, plan, retry_time
 from trunkline.testing.clock import START
 
 LATER = START + timedelta(seconds=1)

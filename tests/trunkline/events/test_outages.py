@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from trunkline.events import redis as link
-from trunkline.events.redis import RedisUnavailable
+from trunkline.events.streams import link
+from trunkline.events.streams.link import RedisUnavailable
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.storage import Database, SqliteDatabase
 from trunkline.testing.clock import FakeClock

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from redis.asyncio import Redis
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import Consumer
-from trunkline.events.settling import BATCH, ENDED
+from trunkline.events.consuming.settling import BATCH, ENDED
 from trunkline.events.topics import stream_name
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost, Leases

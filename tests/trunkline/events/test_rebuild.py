@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.errors import ServiceError
-from trunkline.events.comparison import Difference
-from trunkline.events.rebuild import ATTEMPTS
-from trunkline.events.swap import SwapRefused
+from trunkline.events.rebuilding.comparison import Difference
+from trunkline.events.rebuilding.rebuild import ATTEMPTS
+from trunkline.events.rebuilding.swap import SwapRefused
 from trunkline.storage import SqliteDatabase
 
 from tests.trunkline.events.notes import KEY, OTHER_KEY, envelope

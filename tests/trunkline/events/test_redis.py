@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
-from trunkline.events.redis import NEW, GroupMissing, Link, RedisUnavailable
 from trunkline.events.shard import Shard, ShardState
+from trunkline.events.streams.link import NEW, GroupMissing, Link, RedisUnavailable
 from trunkline.launcher.embedded import EmbeddedRedis
 
 from tests.trunkline.events.notes import until

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from trunkline.events import Relay, TopicError
-from trunkline.events.redis import RedisUnavailable
+from trunkline.events.streams.link import RedisUnavailable
 from trunkline.events.topics import confirmed_name, shard_of, stream_name
 from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage import Database

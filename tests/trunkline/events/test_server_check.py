@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from trunkline.events.server_check import SAFE, Verdict, judge, verdict_on
+from trunkline.events.streams.server_check import SAFE, Verdict, judge, verdict_on
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trunkline.events.sharing import share
+from trunkline.events.consuming.sharing import share
 
 NAMES = [f"notes/{number}" for number in range(8)]
 

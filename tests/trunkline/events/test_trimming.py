@@ -8,8 +8,8 @@ import pytest
 from trunkline.events import Relay
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.stream_id import StreamId
+from trunkline.events.streams.trimming import trim_before
 from trunkline.events.topics import confirmed_name, shard_of, stream_name
-from trunkline.events.trimming import trim_before
 from trunkline.storage import Database
 
 from tests.trunkline.events.notes import (

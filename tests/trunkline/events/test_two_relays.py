@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from trunkline.events import Relay
-from trunkline.events.relay import LEASE
+from trunkline.events.publishing.relay import LEASE
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.storage import Database
 from trunkline.storage.leases import Leases

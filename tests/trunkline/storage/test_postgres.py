@@ -11,7 +11,7 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from trunkline.errors import ServiceError
-from trunkline.events.outbox import OutboxRows, Sent
+from trunkline.events.publishing.outbox import OutboxRows, Sent
 from trunkline.events.stream_id import StreamId
 from trunkline.storage import Database, DatabaseRefused, Outbox
 from trunkline.storage.migrate import upgrade_postgres

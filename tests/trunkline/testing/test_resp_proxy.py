@@ -15,8 +15,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from trunkline.clock import SYSTEM_CLOCK
-from trunkline.events.redis import Link, RedisUnavailable
 from trunkline.events.shard import Shard
+from trunkline.events.streams.link import Link, RedisUnavailable
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.testing.fault_modes import Refuse
 from trunkline.testing.resp_faults import (

@@ -11,11 +11,11 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.events.comparison import TableComparison, compare
-from trunkline.events.ledger import Key
-from trunkline.events.published import EventLog
-from trunkline.events.shadow import BUSY_TIMEOUT_S, Derived, Shadow
-from trunkline.events.swap import SwapRefused, swap
+from trunkline.events.consuming.ledger import Key
+from trunkline.events.publishing.published import EventLog
+from trunkline.events.rebuilding.comparison import TableComparison, compare
+from trunkline.events.rebuilding.shadow import BUSY_TIMEOUT_S, Derived, Shadow
+from trunkline.events.rebuilding.swap import SwapRefused, swap
 from trunkline.events.topics import topic_of
 from trunkline.storage import revision, sqlite
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import partial
 
-from trunkline.events.aside import Aside, Letter
+from trunkline.events.consuming.aside import Aside, Letter
+from trunkline.events.consuming.ownership import Ownership
 from trunkline.events.event import Arrival, Decoder
-from trunkline.events.ownership import Ownership
 from trunkline.events.shard import Shard
 from trunkline.events.unreadable import UNKNOWN_VALUE
 from trunkline.storage import Database

@@ -15,10 +15,10 @@ from trunk.event.v1 import event_log_service_pb2_grpc as log_grpc
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import not_found
-from trunkline.events.consumer import Consumer
-from trunkline.events.consumer_messages import letter_query, to_delivery, to_letter, to_parked, to_topic_state
-from trunkline.events.consumer_rows import ConsumerRows, LetterQuery
-from trunkline.events.ledger import Key
+from trunkline.events.consuming.consumer import Consumer
+from trunkline.events.consuming.ledger import Key
+from trunkline.events.consuming.messages import letter_query, to_delivery, to_letter, to_parked, to_topic_state
+from trunkline.events.consuming.rows import ConsumerRows, LetterQuery
 from trunkline.events.page_token import page_token, place_of
 from trunkline.events.reach import is_hidden, own_tenant, require_reach
 from trunkline.storage import Database, PlatformTables

@@ -10,9 +10,9 @@ from trunk.event.v1 import event_log_service_pb2 as pb
 from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
 
 from trunkline.errors import not_found
-from trunkline.events.event_log_rows import EventLogRows, LogPage, LogQuery, TopicFigures
 from trunkline.events.instants import given, stamp
 from trunkline.events.page_token import page_token, place_of
+from trunkline.events.publishing.event_log_rows import EventLogRows, LogPage, LogQuery, TopicFigures
 from trunkline.events.reach import is_hidden, own_tenant, require_reach
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import DEFAULT_SHARDS, Topic

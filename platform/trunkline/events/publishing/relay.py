@@ -11,14 +11,14 @@ import structlog
 
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
-from trunkline.events import server_check
-from trunkline.events.hints import Hints
-from trunkline.events.outage import Outage, storage_away
-from trunkline.events.outbox import OutboxRows, Sent, Unsent
 from trunkline.events.pause import end, pause
-from trunkline.events.reconciling import Reconciling, RelayCounts
-from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.publishing.hints import Hints
+from trunkline.events.publishing.outbox import OutboxRows, Sent, Unsent
+from trunkline.events.publishing.reconciling import Reconciling, RelayCounts
 from trunkline.events.shard import Shard
+from trunkline.events.streams import server_check
+from trunkline.events.streams.link import Link, RedisUnavailable
+from trunkline.events.streams.outage import Outage, storage_away
 from trunkline.events.topics import DEFAULT_SHARDS, Topic, TopicError, shard_of
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables

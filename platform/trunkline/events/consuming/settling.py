@@ -13,16 +13,16 @@ import sqlalchemy as sa
 import structlog
 
 from trunkline.clock import SET_S, Clock, ahead_s
-from trunkline.events.applying import Applying, Outcome
-from trunkline.events.counts import ConsumerCounts
+from trunkline.events.consuming.applying import Applying, Outcome
+from trunkline.events.consuming.counts import ConsumerCounts
+from trunkline.events.consuming.failure import describe
+from trunkline.events.consuming.inbox import ATTEMPTS, Plan, plan, retry_time
+from trunkline.events.consuming.ledger import Key
+from trunkline.events.consuming.ownership import Ownership
+from trunkline.events.consuming.resuming import Resuming
 from trunkline.events.event import Arrival, Decoder
-from trunkline.events.failure import describe
-from trunkline.events.inbox import ATTEMPTS, Plan, plan, retry_time
-from trunkline.events.ledger import Key
-from trunkline.events.outage import storage_away
-from trunkline.events.ownership import Ownership
-from trunkline.events.resuming import Resuming
 from trunkline.events.shard import Shard
+from trunkline.events.streams.outage import storage_away
 from trunkline.events.unreadable import UNKNOWN_VALUE, Unreadable, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database

@@ -13,18 +13,18 @@ import structlog
 from trunkline import __version__
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError
-from trunkline.events.appetite import Appetite
-from trunkline.events.applying import Applying
-from trunkline.events.counts import ConsumerCounts
+from trunkline.events.consuming.appetite import Appetite
+from trunkline.events.consuming.applying import Applying
+from trunkline.events.consuming.counts import ConsumerCounts
+from trunkline.events.consuming.gaps import GapFiller, GapSource
+from trunkline.events.consuming.ledger import Key
+from trunkline.events.consuming.ownership import Ownership
+from trunkline.events.consuming.settling import BATCH, Settling
 from trunkline.events.event import Decoder, Handlers
-from trunkline.events.gaps import GapFiller, GapSource
-from trunkline.events.ledger import Key
-from trunkline.events.outage import Outage, storage_away
-from trunkline.events.ownership import Ownership
 from trunkline.events.pause import end, pause
-from trunkline.events.redis import NEW, Link, RedisUnavailable
-from trunkline.events.settling import BATCH, Settling
 from trunkline.events.shard import Entry, Shard
+from trunkline.events.streams.link import NEW, Link, RedisUnavailable
+from trunkline.events.streams.outage import Outage, storage_away
 from trunkline.events.topics import DEFAULT_SHARDS, TopicError, topic_of
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database, PlatformTables

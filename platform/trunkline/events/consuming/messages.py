@@ -10,7 +10,7 @@ from trunk.event.v1 import consumer_service_pb2 as pb
 from trunk.event.v1 import envelope_pb2
 from trunk.event.v1.error_reason_pb2 import ErrorReason
 
-from trunkline.events.consumer_rows import Delivery, GroupFigures, LetterQuery, State
+from trunkline.events.consuming.rows import Delivery, GroupFigures, LetterQuery, State
 from trunkline.events.instants import given, stamp
 
 REASON_PREFIX = "ERROR_REASON_"

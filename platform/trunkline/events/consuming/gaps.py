@@ -10,8 +10,8 @@ from typing import Protocol
 import structlog
 
 from trunkline.errors import ServiceError
-from trunkline.events.failure import describe
-from trunkline.events.ledger import Key
+from trunkline.events.consuming.failure import describe
+from trunkline.events.consuming.ledger import Key
 
 AT_ONCE = 100
 """Numbers asked for at once."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from trunkline.events.consuming.sharing import share
 from trunkline.events.shard import Shard
-from trunkline.events.sharing import share
 from trunkline.events.topics import shard_of
 from trunkline.storage.leases import Leases
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Callable
 from google.protobuf.message import DecodeError
 from trunk.event.v1 import envelope_pb2
 
-from trunkline.events.outage import Outage
-from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.streams.link import Link, RedisUnavailable
+from trunkline.events.streams.outage import Outage
 
 
 async def tail(

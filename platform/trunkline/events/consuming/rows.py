@@ -15,8 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trunkline.events.inserting import insert_new
-from trunkline.events.ledger import Key
+from trunkline.events.consuming.inserting import insert_new
+from trunkline.events.consuming.ledger import Key
 from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trunkline.events.consuming.inbox import Waiting
+from trunkline.events.consuming.inserting import insert_new
+from trunkline.events.consuming.ledger import Key
 from trunkline.events.event import APPLY_FAILED, Arrival
-from trunkline.events.inbox import Waiting
-from trunkline.events.inserting import insert_new
-from trunkline.events.ledger import Key
 from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
 

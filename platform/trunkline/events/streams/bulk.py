@@ -11,7 +11,7 @@ from hiredis import pack_command
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from trunkline.events.redis_errors import mapped
+from trunkline.events.streams.errors import mapped
 
 Command = tuple[Any, ...]
 """Name and arguments of a command: text or bytes."""

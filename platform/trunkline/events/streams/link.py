@@ -13,12 +13,12 @@ from redis.asyncio import Connection, Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from trunkline.events.confirming import confirm
-from trunkline.events.redis_bulk import send
-from trunkline.events.redis_errors import GroupMissing, RedisUnavailable, mapped, require, translated
-from trunkline.events.redis_pool import ANSWER_S, pool_at
 from trunkline.events.shard import Entry, Shard, ShardState
 from trunkline.events.stream_id import StreamId
+from trunkline.events.streams.bulk import send
+from trunkline.events.streams.confirming import confirm
+from trunkline.events.streams.errors import GroupMissing, RedisUnavailable, mapped, require, translated
+from trunkline.events.streams.pool import ANSWER_S, pool_at
 from trunkline.events.topics import confirmed_name, shards_name
 from trunkline.redis_master import master_url
 

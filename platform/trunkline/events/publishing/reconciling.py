@@ -10,12 +10,12 @@ import sqlalchemy as sa
 import structlog
 
 from trunkline.clock import Clock
-from trunkline.events.outbox import CHUNK, OutboxRows
-from trunkline.events.redis import Link
+from trunkline.events.publishing.outbox import CHUNK, OutboxRows
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.stream_id import StreamId
+from trunkline.events.streams.link import Link
+from trunkline.events.streams.trimming import trim_before
 from trunkline.events.topics import Topic
-from trunkline.events.trimming import trim_before
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database
 

@@ -10,10 +10,10 @@ from functools import partial
 import sqlalchemy as sa
 
 from trunkline.call import acting, serving
-from trunkline.events.aside import Aside, Failure
+from trunkline.events.consuming.aside import Aside, Failure
+from trunkline.events.consuming.inbox import ATTEMPTS, Verdict, decide
+from trunkline.events.consuming.ledger import Key, Ledger
 from trunkline.events.event import Arrival, ConsumerTransaction
-from trunkline.events.inbox import ATTEMPTS, Verdict, decide
-from trunkline.events.ledger import Key, Ledger
 from trunkline.events.unreadable import WHY, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Outbox, PlatformTables

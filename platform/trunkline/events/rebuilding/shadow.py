@@ -11,11 +11,11 @@ import sqlalchemy as sa
 
 from trunkline.call import acting_for
 from trunkline.clock import SYSTEM_CLOCK, Clock
-from trunkline.events.applying import DEAD_LETTER, MISSING
-from trunkline.events.aside import Aside, Failure
+from trunkline.events.consuming.applying import DEAD_LETTER, MISSING
+from trunkline.events.consuming.aside import Aside, Failure
+from trunkline.events.consuming.failure import describe
+from trunkline.events.consuming.ledger import Key, Ledger
 from trunkline.events.event import Arrival, ConsumerTransaction, Decoder, Handlers
-from trunkline.events.failure import describe
-from trunkline.events.ledger import Key, Ledger
 from trunkline.events.unreadable import WHY, Unreadable, explain
 from trunkline.storage import Outbox, PlatformTables, sqlite
 from trunkline.storage.bulk import PendingRows

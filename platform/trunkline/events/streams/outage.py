@@ -9,7 +9,7 @@ import grpc
 import structlog
 
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError
-from trunkline.events.redis import RedisUnavailable
+from trunkline.events.streams.link import RedisUnavailable
 
 BASE_S = 0.05
 """Longest first wait, in seconds; it doubles with every try."""

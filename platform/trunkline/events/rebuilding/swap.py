@@ -8,8 +8,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from trunkline.events.ledger import Key
-from trunkline.events.shadow import Derived
+from trunkline.events.consuming.ledger import Key
+from trunkline.events.rebuilding.shadow import Derived
 from trunkline.storage import revision, sqlite
 
 LOCK_WAIT_S = 10.0

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.streams.link import Link, RedisUnavailable
 
 SAFE = ("noeviction", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl")
 """Policies that drop no stream: streams have no time to live."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from trunkline.events.pause import pause
-from trunkline.events.redis import Link, RedisUnavailable
+from trunkline.events.streams.link import Link, RedisUnavailable
 
 AGAIN_S = 1.0
 """Seconds until a listener that lost its connection, or a teller without one, tries again."""
