@@ -14,6 +14,7 @@ JOBS ?= auto
 BENCH ?=
 SEED ?=
 MINUTES ?= 5
+SHOP ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -79,8 +80,8 @@ protos: $(VENV)/.ready ## format protos/ and generate gen/
 image: $(VENV)/.ready ## record the contracts of a release, for `make breaking`
 	$(BIN)/buf build protos --output protos/image.binpb
 
-chaos: $(VENV)/.ready ## break the event path at random for MINUTES; SEED=… does the same again
-	$(BIN)/python -m tests.faults.events.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+chaos: $(VENV)/.ready ## break the event path at random for MINUTES, SHOP=1 the whole shop; SEED=… does the same again
+	$(BIN)/python -m tests.faults.$(if $(SHOP),chaos,events.chaos) --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench ## measure, each thing against its yardstick; BENCH=--quick for a look
 	$(BIN)/python -m bench $(BENCH)

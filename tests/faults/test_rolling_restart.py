@@ -9,7 +9,6 @@ import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from deploy.local.settings import ROOT
 from deploy.local.shop import admin
 from tests.faults.calls.load import Outcome, open_loop
 from tests.shop.health import statuses, until_serving
-from tests.shop.running import RunningShop
+from tests.shop.running import RunningShop, like
 from tests.shop.trading import trading_day
 from tests.shop.waiting import until
 
@@ -42,7 +41,7 @@ DEADLINE_S = 5.0
 async def second(shop: RunningShop, name: str) -> AsyncIterator[tuple[str, subprocess.Popen[bytes]]]:
     """Another process of a service of the shop, on the same database and a port of its own."""
     port = free_port()
-    command, variables = _like(shop.pid(name))
+    command, variables = like(shop.pid(name))
     variables |= {f"POS_{name.upper()}_PORT": str(port), "TRUNKLINE_METRICS_PORT": ""}
     log = (shop.var_dir.parent / f"second-{name}.log").open("ab")
     with log:
@@ -56,13 +55,6 @@ async def second(shop: RunningShop, name: str) -> AsyncIterator[tuple[str, subpr
         if process.poll() is None:
             process.terminate()
         await asyncio.to_thread(process.wait, 40)
-
-
-def _like(pid: int) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of a process."""
-    told = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
-    return command, dict(one.decode().split("=", 1) for one in told if b"=" in one)
 
 
 async def _serves(port: int) -> bool:

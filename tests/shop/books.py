@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from trunkline.events.topics import Topic, topics_in
 FILES = [module.DESCRIPTOR for module in (cash_log_pb2, open_close_log_pb2, report_log_pb2, transaction_log_pb2)]
 Place = tuple[str, str, int]
 """Topic, key and number of an event."""
+Rows = Callable[[str], list[sqlite3.Row]]
+"""Reads rows of one database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +100,24 @@ def _numbers(var_dir: Path, events: Sequence[Published]) -> Iterator[str]:
 
 def _received(var_dir: Path, group: str, due: Sequence[Published]) -> Iterator[str]:
     """The inbox has each event once, in its order, and the position stands behind the last."""
+    got = inbox(partial(select, var_dir, group))
+    yield from (f"{group} has lost {one.place}" for one in due if one.place not in got)
+    yield from misreceived(group, due, got)
+    last = {place[:2]: place[2] for place in got}
+    rows = select(var_dir, group, "SELECT topic, key, number FROM consumer_position")
+    if {(row["topic"], row["key"]): row["number"] for row in rows} != last:
+        yield f"{group} stands elsewhere than behind what it has applied"
+
+
+def inbox(rows: Rows) -> dict[Place, str]:
+    """The events a group has applied and their ids, in the order in which it did."""
+    query = "SELECT topic, key, number, event_id FROM inbox ORDER BY rowid"
+    return {(row["topic"], row["key"], row["number"]): row["event_id"] for row in rows(query)}
+
+
+def misreceived(group: str, due: Sequence[Published], got: Mapping[Place, str]) -> Iterator[str]:
+    """What an inbox must at no time have: what nobody sent, another event than was sent, one before its turn."""
     sent = {one.place: one.envelope.id for one in due}
-    query = "SELECT topic, key, number, event_id, consumer_group FROM inbox ORDER BY rowid"
-    got = {(row["topic"], row["key"], row["number"]): row["event_id"] for row in select(var_dir, group, query)}
-    yield from (f"{group} has lost {place}" for place in sent.keys() - got.keys())
     yield from (f"{group} has what nobody sent: {place}" for place in got.keys() - sent.keys())
     yield from (f"{group} has another {place}" for place in got.keys() & sent.keys() if got[place] != sent[place])
     last = dict[tuple[str, str], int]()
@@ -109,9 +125,6 @@ def _received(var_dir: Path, group: str, due: Sequence[Published]) -> Iterator[s
         if number != last.get((topic, key), 0) + 1:
             yield f"{group} has applied {topic} {key}#{number} after {last.get((topic, key), 0)}"
         last[topic, key] = number
-    rows = select(var_dir, group, "SELECT topic, key, number FROM consumer_position")
-    if {(row["topic"], row["key"]): row["number"] for row in rows} != last:
-        yield f"{group} stands elsewhere than behind what it has applied"
 
 
 def _set_aside(var_dir: Path, group: str) -> Iterator[str]:

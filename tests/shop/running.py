@@ -43,6 +43,13 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "deploy.local", *map(str, arguments)]
 
 
+def like(pid: int) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of a process, for another one that is to be the same."""
+    told = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    command = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    return command, dict(one.decode().split("=", 1) for one in told if b"=" in one)
+
+
 @dataclass
 class RunningShop:
     """A shop that runs; a context manager. Its parts are ended by process id only."""

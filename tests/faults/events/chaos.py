@@ -37,6 +37,7 @@ KINDS = {
     "reset": 3,
     "restart_redis": 2,
     "crash_redis": 1,
+    "shorten_redis": 1,
     "empty_redis": 1,
     "stop_redis": 1,
     "lock_database": 2,

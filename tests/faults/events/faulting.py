@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sqlite3
 import time
 from collections import defaultdict
 from contextlib import closing
 
-from redis import Redis
 from trunkline.testing.fault_modes import Blackhole, Half, Latency, Mode
 from trunkline.testing.fault_proxy import FaultProxy
 
+from tests.faults.events.breaking_redis import KINDS as OF_REDIS
+from tests.faults.events.breaking_redis import BreakingRedis
 from tests.faults.events.world import World, small_nodes
 
 
@@ -23,6 +23,7 @@ class Faulting:
     def __init__(self, scene: World, proxy: FaultProxy) -> None:
         self._scene = scene
         self._proxy = proxy
+        self._redis = BreakingRedis(scene.redis, scene.folder / "redis", small_nodes)
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
 
     async def inflict(self, kind: str, role: str, which: int, for_s: float) -> None:
@@ -31,10 +32,10 @@ class Faulting:
             await getattr(self, f"_{kind}")(role, which, for_s)
         elif kind == "lock_database":
             async with self._locks[role]:
-                await self._lock_database(role, for_s)
-        elif kind.endswith("_redis"):
-            async with self._locks["redis"]:
-                await getattr(self, f"_{kind}")(for_s)
+                # Somebody else holds the database: nobody can write.
+                await asyncio.to_thread(hold, str(self._scene.folder / f"{role}.db"), for_s)
+        elif kind in OF_REDIS:
+            await self._redis.inflict(kind, for_s)
         elif kind == "reset":
             await self._proxy.reset_connections()
         else:
@@ -59,39 +60,9 @@ class Faulting:
             await asyncio.sleep(for_s)
             alive[which].signal(signal.SIGCONT)
 
-    async def _lock_database(self, role: str, for_s: float) -> None:
-        """Somebody else holds the database: nobody can write."""
-        await asyncio.to_thread(_hold, str(self._scene.folder / f"{role}.db"), for_s)
 
-    async def _restart_redis(self, for_s: float) -> None:
-        await self._scene.redis.stop()
-        await self._start_redis(for_s)
-
-    async def _crash_redis(self, for_s: float) -> None:
-        self._scene.redis.kill()
-        await self._start_redis(for_s)
-
-    async def _start_redis(self, after_s: float) -> None:
-        await asyncio.sleep(after_s)
-        await self._scene.redis.start()
-        await asyncio.to_thread(small_nodes, self._scene.redis)
-
-    async def _empty_redis(self, _for_s: float) -> None:
-        await asyncio.to_thread(_forget, self._scene.redis.url)
-
-    async def _stop_redis(self, for_s: float) -> None:
-        pid = self._scene.redis.pid
-        os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(for_s)
-        os.kill(pid, signal.SIGCONT)
-
-
-def _forget(url: str) -> None:
-    with Redis.from_url(url) as client:
-        client.flushall()
-
-
-def _hold(file: str, for_s: float) -> None:
+def hold(file: str, for_s: float) -> None:
+    """Keeps a database to itself."""
     with closing(sqlite3.connect(file, timeout=20, isolation_level=None)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         time.sleep(for_s)
