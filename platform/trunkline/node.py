@@ -38,6 +38,7 @@ from trunkline.state.redis_store import RedisStore
 from trunkline.storage import Database, PlatformTables, UnitOfWork
 from trunkline.storage.leases import Leases
 from trunkline.storage.opening import database_at
+from trunkline.storage.outbox import EVENT_LIMIT_BYTES
 
 IDENTITY = "account"
 """Service that implements trunk.identity.v1."""
@@ -149,6 +150,7 @@ class Node(Generic[S]):
             secret_file=self.secret_file,
             clock=self.clock,
             wake=relay.wake if relay else None,
+            event_limit_bytes=min(EVENT_LIMIT_BYTES, self.platform.max_message_bytes // 2),
         )
         if self.platform.answer_cache == "redis":
             self._answers = AnswerCache(unit.answers, self.state("answer", self.platform.redis_state_database))

@@ -33,6 +33,7 @@ TITLES = {
     "## Storage": FOLDER / "storage",
     "## Events, within the library": ROOT / "tests" / "trunkline" / "events",
     "## Storage, within the library": ROOT / "tests" / "trunkline" / "storage",
+    "## Calls, within the library": ROOT / "tests" / "trunkline" / "interceptors",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

@@ -6,14 +6,19 @@ import uuid
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import grpc
 import sqlalchemy as sa
 from google.protobuf.message import Message
 from trunk.event.v1 import envelope_pb2
 
+from trunkline.errors import platform_error
 from trunkline.fingerprint import fingerprint
 from trunkline.storage.tables import PlatformTables
 from trunkline.telemetry.event_traces import ProducerTracer, PublishTrace
 from trunkline.telemetry.traces import TRACES, Traces
+
+EVENT_LIMIT_BYTES = 2 * 1024 * 1024
+"""Longest event, envelope and all: half of what a message may carry, so that whoever keeps it can answer with it."""
 
 
 class Appended(NamedTuple):
@@ -28,8 +33,16 @@ class Appended(NamedTuple):
 class Outbox:
     """Appends events of one service. It holds no state but prepared statements."""
 
-    def __init__(self, tables: PlatformTables, source: str, *, traces: Traces = TRACES) -> None:
+    def __init__(
+        self,
+        tables: PlatformTables,
+        source: str,
+        *,
+        traces: Traces = TRACES,
+        limit_bytes: int = EVENT_LIMIT_BYTES,
+    ) -> None:
         self._source = source
+        self._limit_bytes = limit_bytes
         self._traces = traces
         self._tracers: dict[str, ProducerTracer] = {}
         self._topics: dict[str, envelope_pb2.Topic] = {}
@@ -59,6 +72,7 @@ class Outbox:
 
         Raises:
             ValueError: the message belongs to no topic of this service, or key does not start with the tenant.
+            ServiceError: INVALID_ARGUMENT / EVENT_TOO_LARGE.
         """
         topic = self._topic(message)
         if key != tenant_id and not key.startswith(f"{tenant_id}/"):
@@ -81,8 +95,29 @@ class Outbox:
             fingerprint=fingerprint(message.DESCRIPTOR),
         )
         envelope.time.FromDatetime(now)
-        connection.execute(self._insert, _row(envelope, now))
+        row = _row(envelope, now)
+        self._require_room(message, len(row["envelope"]))
+        connection.execute(self._insert, row)
         return Appended(envelope.number, trace)
+
+    def foresee(self, message: Message) -> None:
+        """Lets a change pass if message could be published later, even were it twice as long by then.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT / EVENT_TOO_LARGE.
+        """
+        self._require_room(message, 2 * message.ByteSize())
+
+    def _require_room(self, message: Message, size: int) -> None:
+        if size > self._limit_bytes:
+            raise platform_error(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "EVENT_TOO_LARGE",
+                "what is to be published of it is too large",
+                type=message.DESCRIPTOR.full_name,
+                bytes=str(size),
+                limit_bytes=str(self._limit_bytes),
+            )
 
     def _tracer(self, topic: str) -> ProducerTracer:
         return self._tracers.get(topic) or self._tracers.setdefault(topic, self._traces.producer(topic))

@@ -17,7 +17,7 @@ from trunkline.faultpoints import faultpoint
 from trunkline.method import method_of
 from trunkline.storage.answers import AnswerStore
 from trunkline.storage.database import Database
-from trunkline.storage.outbox import Outbox
+from trunkline.storage.outbox import EVENT_LIMIT_BYTES, Outbox
 from trunkline.storage.tables import PlatformTables
 from trunkline.telemetry.event_traces import PublishTrace
 
@@ -55,6 +55,7 @@ class Transaction:
 
         Raises:
             ValueError: there is no tenant, or the topic is not this service's, or key is of another tenant.
+            ServiceError: INVALID_ARGUMENT / EVENT_TOO_LARGE.
         """
         tenant = self._call.tenant_id if tenant_id is None and self._call is not None else tenant_id
         if not tenant:
@@ -73,6 +74,14 @@ class Transaction:
         if trace is not None:
             self._traces.append((trace, tenant))
         return number
+
+    def foresee(self, message: Message) -> None:
+        """Refuses a change after which message, as it grows to twice its length, could not be published any more.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT / EVENT_TOO_LARGE.
+        """
+        self._outbox.foresee(message)
 
     def committed(self) -> None:
         """To be called after the commit, by whoever committed it: what was published is traced as published."""
@@ -101,6 +110,7 @@ class UnitOfWork:
         clock: Clock = SYSTEM_CLOCK,
         wake: Callable[[], None] | None = None,
         answered: Answered | None = None,
+        event_limit_bytes: int = EVENT_LIMIT_BYTES,
     ) -> None:
         """Puts the parts together.
 
@@ -112,11 +122,12 @@ class UnitOfWork:
             clock: Stamps the rows.
             wake: Called on the event loop after a commit with events: the relay need not poll.
             answered: Called on the event loop after a commit with an answer.
+            event_limit_bytes: Longest event that it publishes.
         """
         self.answers = AnswerStore(database, tables, secret_file=secret_file, clock=clock)
         """The answers it stores; the server's chain looks them up."""
         self._database = database
-        self._outbox = Outbox(tables, source)
+        self._outbox = Outbox(tables, source, limit_bytes=event_limit_bytes)
         self._clock = clock
         self._wake = wake
         self.answered = answered

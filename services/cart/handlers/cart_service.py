@@ -19,7 +19,7 @@ from services.cart.domain.checkout import Change, Finished, LineRequest
 from services.cart.domain.neighbours import Items, PaymentMethods, ReceiptRanges, Terminals
 from services.cart.domain.numbering import TakeNumbers
 from services.cart.handlers.convert import to_cart, to_line, to_payment, to_totals
-from services.cart.handlers.publish import commit
+from services.cart.handlers.publish import commit, foresee
 from services.cart.storage import carts, openings
 from services.cart.storage.views import CartViews
 from services.wire.failures import refusals
@@ -99,7 +99,9 @@ class CartServicer(pb_grpc.CartServiceServicer):
                 totals=to_totals(change.cart, change.bill), lines=[to_line(line, currency) for line in change.lines]
             )
 
-        return await self._change(request.cart_id, lambda cart: checkout.add_lines(cart, lines, offers), answer)
+        return await self._change(
+            request.cart_id, lambda cart: checkout.add_lines(cart, lines, offers), answer, grows=True
+        )
 
     @refusals
     async def ChangeLineQuantity(
@@ -144,7 +146,9 @@ class CartServicer(pb_grpc.CartServiceServicer):
             payment = to_payment(change.cart.payments[-1], change.cart.currency_code)
             return pb.AddPaymentResponse(totals=to_totals(change.cart, change.bill), payment=payment)
 
-        return await self._change(request.cart_id, lambda cart: checkout.add_payment(cart, tender, deposit), answer)
+        return await self._change(
+            request.cart_id, lambda cart: checkout.add_payment(cart, tender, deposit), answer, grows=True
+        )
 
     @refusals
     async def ResumeCart(self, request: pb.ResumeCartRequest, context: Context) -> pb.ResumeCartResponse:
@@ -173,13 +177,17 @@ class CartServicer(pb_grpc.CartServiceServicer):
 
         return await self._finish(request.cart_id, checkout.cancel, answer)
 
-    async def _change(self, cart_id: str, apply: Callable[[Cart], Change], answer: Callable[[Change], A]) -> A:
+    async def _change(
+        self, cart_id: str, apply: Callable[[Cart], Change], answer: Callable[[Change], A], *, grows: bool = False
+    ) -> A:
         terminal_id = own_terminal()
 
         def work(tx: Transaction) -> A:
             stored = carts.get(tx.connection, terminal_id, cart_id)
             openings.require_unsealed(tx.connection, terminal_id, stored.cart.opening.business_counter)
             change = apply(stored.cart)
+            if grows:
+                foresee(tx, change)
             carts.replace(tx.connection, change.cart, stored.version)
             return answer(change)
 

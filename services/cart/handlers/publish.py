@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from trunkline.storage import Transaction
 
-from services.cart.domain.transaction import TransactionRecord
+from services.cart.domain.checkout import Change
+from services.cart.domain.numbering import TransactionNumbers
+from services.cart.domain.transaction import TransactionRecord, record_of
 from services.cart.handlers.convert_transaction import to_log
 from services.cart.storage import transactions
+from services.kernel.transaction_kind import TransactionKind
+
+FORESEEN_FROM = 500
+"""Lines and payments up to which a cart cannot be too large, however long its texts: a kilobyte each."""
+_SOME_NUMBERS = TransactionNumbers(transaction_no=1, receipt_no=1)
 
 
 def commit(tx: Transaction, record: TransactionRecord) -> None:
@@ -14,3 +21,10 @@ def commit(tx: Transaction, record: TransactionRecord) -> None:
     transactions.add(tx.connection, record)
     terminal = record.transaction_id.terminal_id
     tx.publish(to_log(record), key=terminal.key, subject=record.subject, tenant_id=terminal.tenant_id)
+
+
+def foresee(tx: Transaction, change: Change) -> None:
+    """Refuses a cart that has grown so large that it could not be published: it could neither be sold nor cancelled."""
+    cart = change.cart
+    if len(cart.lines) + len(cart.payments) > FORESEEN_FROM:
+        tx.foresee(to_log(record_of(TransactionKind.SALE, cart, change.bill, _SOME_NUMBERS, tx.now)))

@@ -1,4 +1,4 @@
-"""E23: texts with a NUL are refused at the edge, wherever they stand; other bytes may hold what they like."""
+"""Texts with a NUL are refused at the edge, wherever they stand; other bytes may hold what they like."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CASES = [
 
 @pytest.mark.parametrize(("message", "field"), CASES, ids=lambda one: one if isinstance(one, str) else "")
 def test_a_text_with_a_nul_is_refused_and_its_field_named(message, field):
-    """In fields, lists, messages inside and keys of maps."""
+    """E23: in fields, lists, messages inside and keys of maps."""
     with pytest.raises(ServiceError) as refused:
         refuse_nul(message, message.SerializeToString())
     error = refused.value
@@ -32,12 +32,12 @@ def test_a_text_with_a_nul_is_refused_and_its_field_named(message, field):
 
 @pytest.mark.parametrize("message", [pb.PingRequest(value="a b"), Envelope(payload=b"a\0b", id="x"), Envelope()])
 def test_others_pass(message):
-    """Bytes are no text."""
+    """E23: bytes are no text."""
     refuse_nul(message, message.SerializeToString())
 
 
 async def test_a_server_refuses_it():
-    """Before the handler, as INVALID_ARGUMENT."""
+    """E23: before the handler, as INVALID_ARGUMENT."""
     async with bench() as on:
         with pytest.raises(ServiceError) as refused:
             await on.ping.Ping(pb.PingRequest(value="a\0b"))

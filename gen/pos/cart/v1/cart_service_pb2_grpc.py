@@ -127,7 +127,8 @@ class CartServiceServicer:
 
         Lines are numbered in the order given. The same item may stand on several lines.
         Errors: NOT_FOUND/ITEM_NOT_FOUND, FAILED_PRECONDITION/ITEM_DELETED, INVALID_ARGUMENT/CURRENCY_MISMATCH,
-        FAILED_PRECONDITION/TOTAL_TOO_LARGE.
+        FAILED_PRECONDITION/TOTAL_TOO_LARGE, INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk: over a thousand lines of
+        the longest texts, or many more of usual ones).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,7 +167,8 @@ class CartServiceServicer:
         What exceeds the balance is change or forfeited, as the method says.
         Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_METHOD_INACTIVE,
         FAILED_PRECONDITION/NOTHING_TO_PAY, FAILED_PRECONDITION/DEPOSIT_OVER_LIMIT,
-        FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH.
+        FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH,
+        INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,7 +56,8 @@ class CartServiceStub:
 
     Lines are numbered in the order given. The same item may stand on several lines.
     Errors: NOT_FOUND/ITEM_NOT_FOUND, FAILED_PRECONDITION/ITEM_DELETED, INVALID_ARGUMENT/CURRENCY_MISMATCH,
-    FAILED_PRECONDITION/TOTAL_TOO_LARGE.
+    FAILED_PRECONDITION/TOTAL_TOO_LARGE, INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk: over a thousand lines of
+    the longest texts, or many more of usual ones).
     """
     ChangeLineQuantity: _grpc.UnaryUnaryMultiCallable[_cart_service_pb2.ChangeLineQuantityRequest, _cart_service_pb2.ChangeLineQuantityResponse]
     """Changes how many units a line has. Needs scope `till`.
@@ -79,7 +80,8 @@ class CartServiceStub:
     What exceeds the balance is change or forfeited, as the method says.
     Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_METHOD_INACTIVE,
     FAILED_PRECONDITION/NOTHING_TO_PAY, FAILED_PRECONDITION/DEPOSIT_OVER_LIMIT,
-    FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH.
+    FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH,
+    INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk).
     """
     ResumeCart: _grpc.UnaryUnaryMultiCallable[_cart_service_pb2.ResumeCartRequest, _cart_service_pb2.ResumeCartResponse]
     """Goes back from payments to lines; the payments are cleared. Needs scope `till`.
@@ -129,7 +131,8 @@ class CartServiceAsyncStub(CartServiceStub):
 
     Lines are numbered in the order given. The same item may stand on several lines.
     Errors: NOT_FOUND/ITEM_NOT_FOUND, FAILED_PRECONDITION/ITEM_DELETED, INVALID_ARGUMENT/CURRENCY_MISMATCH,
-    FAILED_PRECONDITION/TOTAL_TOO_LARGE.
+    FAILED_PRECONDITION/TOTAL_TOO_LARGE, INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk: over a thousand lines of
+    the longest texts, or many more of usual ones).
     """
     ChangeLineQuantity: _aio.UnaryUnaryMultiCallable[_cart_service_pb2.ChangeLineQuantityRequest, _cart_service_pb2.ChangeLineQuantityResponse]  # type: ignore[assignment]
     """Changes how many units a line has. Needs scope `till`.
@@ -152,7 +155,8 @@ class CartServiceAsyncStub(CartServiceStub):
     What exceeds the balance is change or forfeited, as the method says.
     Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_METHOD_INACTIVE,
     FAILED_PRECONDITION/NOTHING_TO_PAY, FAILED_PRECONDITION/DEPOSIT_OVER_LIMIT,
-    FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH.
+    FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH,
+    INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk).
     """
     ResumeCart: _aio.UnaryUnaryMultiCallable[_cart_service_pb2.ResumeCartRequest, _cart_service_pb2.ResumeCartResponse]  # type: ignore[assignment]
     """Goes back from payments to lines; the payments are cleared. Needs scope `till`.
@@ -217,7 +221,8 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Lines are numbered in the order given. The same item may stand on several lines.
         Errors: NOT_FOUND/ITEM_NOT_FOUND, FAILED_PRECONDITION/ITEM_DELETED, INVALID_ARGUMENT/CURRENCY_MISMATCH,
-        FAILED_PRECONDITION/TOTAL_TOO_LARGE.
+        FAILED_PRECONDITION/TOTAL_TOO_LARGE, INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk: over a thousand lines of
+        the longest texts, or many more of usual ones).
         """
 
     @_abc_1.abstractmethod
@@ -264,7 +269,8 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
         What exceeds the balance is change or forfeited, as the method says.
         Errors: NOT_FOUND/PAYMENT_METHOD_NOT_FOUND, FAILED_PRECONDITION/PAYMENT_METHOD_INACTIVE,
         FAILED_PRECONDITION/NOTHING_TO_PAY, FAILED_PRECONDITION/DEPOSIT_OVER_LIMIT,
-        FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH.
+        FAILED_PRECONDITION/DEPOSIT_OVER_BALANCE, INVALID_ARGUMENT/CURRENCY_MISMATCH,
+        INVALID_ARGUMENT/EVENT_TOO_LARGE (of domain trunk).
         """
 
     @_abc_1.abstractmethod

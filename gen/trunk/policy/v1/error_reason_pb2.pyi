@@ -76,6 +76,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """State that processes share is not to be had: nothing was read, and nothing changed. UNAVAILABLE."""
     ERROR_REASON_STATE_UNKNOWN: _ErrorReason.ValueType  # 25
     """State that processes share may have been changed, or not: the answer was lost. UNAVAILABLE."""
+    ERROR_REASON_EVENT_TOO_LARGE: _ErrorReason.ValueType  # 26
+    """What is to be published of the change, then or at its end, is longer than an event may be. INVALID_ARGUMENT.
+    Metadata: `type` (`pos.event.v1.TransactionLog`), `bytes`, `limit_bytes`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed before, or instead of, its handler. The `reason` of
@@ -136,4 +140,8 @@ ERROR_REASON_STATE_UNAVAILABLE: ErrorReason.ValueType  # 24
 """State that processes share is not to be had: nothing was read, and nothing changed. UNAVAILABLE."""
 ERROR_REASON_STATE_UNKNOWN: ErrorReason.ValueType  # 25
 """State that processes share may have been changed, or not: the answer was lost. UNAVAILABLE."""
+ERROR_REASON_EVENT_TOO_LARGE: ErrorReason.ValueType  # 26
+"""What is to be published of the change, then or at its end, is longer than an event may be. INVALID_ARGUMENT.
+Metadata: `type` (`pos.event.v1.TransactionLog`), `bytes`, `limit_bytes`.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
