@@ -35,7 +35,7 @@ async def publish(unit: UnitOfWork, text: str) -> None:
 
 
 async def test_an_event_that_is_too_long_undoes_its_unit(database: Database, unit: UnitOfWork):
-    """E23: INVALID_ARGUMENT, with the type and both sizes; no effect, no row, no number is kept, and the next goes on."""
+    """E23: INVALID_ARGUMENT, with type and both sizes; no effect, row or number is kept, and the next goes on."""
     with pytest.raises(ServiceError) as refused:
         await publish(unit, text(EVENT_LIMIT_BYTES))
     error = refused.value
