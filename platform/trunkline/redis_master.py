@@ -10,7 +10,7 @@ import contextlib
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -40,6 +40,37 @@ async def master_url(url: str) -> str:
             netloc = f"{user}{at}{place}:{found[1]}"
             return urlunsplit(parts._replace(scheme="redis", netloc=netloc, path=f"/{database or 0}"))
     raise RedisConnectionError(f"no Sentinel says where {name} is")
+
+
+def pool_at_master(url: str, **options: Any) -> Any:
+    """A pool of connections, each of which is made to the server that takes writes when it is made.
+
+    Args:
+        url: Of a server, or of Sentinels.
+        options: As BlockingConnectionPool takes them.
+    """
+    if not url.startswith(SENTINEL_SCHEME):
+        return BlockingConnectionPool.from_url(url, **options)
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    # Host and port are those of the moment: every connection asks for them.
+    nobody = parts._replace(
+        scheme="redis", netloc=f"{user}{at}master", path=f"/{parts.path.strip('/').partition('/')[2]}"
+    )
+    return BlockingConnectionPool.from_url(urlunsplit(nobody), connection_class=_ToMaster, sentinels=url, **options)
+
+
+class _ToMaster(Connection):
+    """A connection that asks Sentinels for the master whenever it is opened."""
+
+    def __init__(self, *, sentinels: str, **options: Any) -> None:
+        self._sentinels = sentinels
+        super().__init__(**options)
+
+    async def _connect(self) -> None:
+        found = urlsplit(await master_url(self._sentinels))
+        self.host, self.port = str(found.hostname), found.port or 0
+        await super()._connect()  # type: ignore[no-untyped-call]
 
 
 async def _ask(host: str, port: int, name: str) -> tuple[str, int] | None:

@@ -8,8 +8,6 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
-from trunkline.given import SENTINEL_SCHEME
-
 
 class RedisSettings(BaseSettings):
     """Part of the platform's settings. All but the first two are read from TRUNKLINE_<NAME>."""
@@ -37,8 +35,6 @@ class RedisSettings(BaseSettings):
     def _has_redis(self) -> Self:
         if self.rate_store == "redis" and not self.redis_url:
             raise ValueError("TRUNKLINE_RATE_STORE is redis: set REDIS_URL, or leave it local")
-        if self.rate_store == "redis" and self.redis_url.startswith(SENTINEL_SCHEME):
-            raise ValueError("TRUNKLINE_RATE_STORE is redis: that needs the address of a server, not of Sentinels")
         if self.answer_cache == "redis" and not self.redis_url:
             raise ValueError("TRUNKLINE_ANSWER_CACHE is redis: set REDIS_URL, or leave it off")
         return self

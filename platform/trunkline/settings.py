@@ -14,7 +14,7 @@ from pydantic import Field, PlainValidator, ValidationError, field_validator, mo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from trunkline import overrides
-from trunkline.given import calls_of, credentials_of, host_of, postgres_of, read_file, redis_of, redis_or_sentinels_of
+from trunkline.given import calls_of, credentials_of, host_of, postgres_of, read_file, redis_or_sentinels_of
 from trunkline.overrides import CallOverrides
 from trunkline.policies.breaker import PRESETS, BreakerSettings
 from trunkline.policies.concurrency import LimitSettings
@@ -137,15 +137,10 @@ class PlatformSettings(RedisSettings):
     def _read_urls(cls, told: Any) -> Any:
         return read_file(read_file(told, "REDIS_URL", "REDIS_URL"), "TRUNKLINE_REGISTRY_URL", "registry_url")
 
-    @field_validator("redis_url")
+    @field_validator("redis_url", "registry_url")
     @classmethod
     def _redis(cls, url: str) -> str:
         return redis_or_sentinels_of(url)
-
-    @field_validator("registry_url")
-    @classmethod
-    def _registry(cls, url: str) -> str:
-        return redis_of(url)
 
     @field_validator("listen_host", "advertise_host")
     @classmethod

@@ -14,7 +14,9 @@ import redis.asyncio
 import redis.exceptions
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from trunkline.given import SENTINEL_SCHEME
 from trunkline.launcher.system import LOCAL_HOST, LaunchError
+from trunkline.redis_master import pool_at_master
 from trunkline.tls import TlsFiles, read
 
 POLL_S = 0.05
@@ -96,6 +98,8 @@ async def _serving(channel: grpc.aio.Channel) -> bool:
 def place(url: str) -> str:
     """Host and port of a URL, without the password that may stand in it."""
     parts = urlsplit(url)
+    if url.startswith(SENTINEL_SCHEME):
+        return parts.netloc.rpartition("@")[2]
     return f"{parts.hostname or LOCAL_HOST}:{parts.port or 6379}" if parts.scheme != "unix" else parts.path
 
 
@@ -105,8 +109,8 @@ async def wait_redis(url: str) -> None:
     Raises:
         LaunchError: it refuses the password.
     """
-    client = redis.asyncio.from_url(url, protocol=2, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
-    async with client:
+    pool = pool_at_master(url, protocol=2, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
+    async with redis.asyncio.Redis.from_pool(pool) as client:
         while True:
             try:
                 await client.ping()

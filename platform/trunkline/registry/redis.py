@@ -6,15 +6,16 @@ Redis 6.2. Nothing is retried here: whoever renews or reads does so again in a m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
+from trunkline.redis_master import pool_at_master
 from trunkline.registry.instance import Instance, decode
 from trunkline.registry.registry import RegistryUnavailable
 
@@ -55,8 +56,8 @@ class RedisRegistry:
     """Who serves what."""
 
     def __init__(self, url: str) -> None:
-        """Describes the connection; it is opened when first needed."""
-        self._pool = BlockingConnectionPool.from_url(
+        """Describes the connection, to a server or to whichever Sentinels name; it is opened when first needed."""
+        self._pool = pool_at_master(
             url,
             max_connections=2,
             timeout=ANSWER_S,
@@ -76,7 +77,7 @@ class RedisRegistry:
         Raises:
             RegistryUnavailable: nobody knows whether it was heard.
         """
-        with _mapped():
+        async with self._mapped():
             keys, lease_ms = [_key(instance.service)], max(1, int(lease_s * 1000))
             await self._renew(keys=keys, args=[instance.instance_id, instance.encode(), lease_ms])
             await self._client.sadd(NAMES, instance.service)
@@ -87,7 +88,7 @@ class RedisRegistry:
         Raises:
             RegistryUnavailable: it will be forgotten when its lease ends.
         """
-        with _mapped():
+        async with self._mapped():
             await self._client.hdel(_key(instance.service), instance.instance_id)
 
     async def read(self, services: Sequence[str]) -> dict[str, list[Instance]]:
@@ -97,7 +98,7 @@ class RedisRegistry:
             RegistryUnavailable: it does not say.
         """
         found: dict[str, list[Instance]] = {}
-        with _mapped():
+        async with self._mapped():
             for service in services:
                 instances = [decode(entry) for entry in await self._read(keys=[_key(service)])]
                 mine = [one for one in instances if one is not None and one.service == service]
@@ -110,23 +111,25 @@ class RedisRegistry:
         Raises:
             RegistryUnavailable: it does not say.
         """
-        with _mapped():
+        async with self._mapped():
             return sorted(name.decode("utf-8", "replace") for name in await self._client.smembers(NAMES))
 
     async def close(self) -> None:
         """Closes the connections."""
-        with _mapped():
+        async with self._mapped():
             await self._client.aclose()
             await self._pool.disconnect()
+
+    @asynccontextmanager
+    async def _mapped(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(error, ReadOnlyError):
+                # It was the master: who is that now is asked when the next connection is made.
+                await self._pool.disconnect()
+            raise RegistryUnavailable(type(error).__name__) from error
 
 
 def _key(service: str) -> str:
     return f"{PREFIX}{{{service}}}"
-
-
-@contextmanager
-def _mapped() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise RegistryUnavailable(type(error).__name__) from error

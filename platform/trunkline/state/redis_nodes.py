@@ -11,7 +11,7 @@ from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, ResponseError
+from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 
 from trunkline.given import SENTINEL_SCHEME
 from trunkline.redis_master import master_url
@@ -61,6 +61,9 @@ class RedisNodes:
                         node, asking = (told.host, told.port), not isinstance(told, MovedError)
                         if not asking:
                             self._owners[told.slot_id] = node
+        except ReadOnlyError:
+            await self._forget_master()
+            raise
         except ResponseError:
             raise
         except Exception:

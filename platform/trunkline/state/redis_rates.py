@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 
 from trunkline.clock import Clock
 from trunkline.policies.rate import Ask
+from trunkline.redis_master import pool_at_master
 from trunkline.state.addresses import database_url
 from trunkline.state.rates import LocalRates, Store
 
@@ -27,6 +28,8 @@ PREFIX = "trunkline:rate:"
 """What every key begins with, unless settings say otherwise."""
 ANSWER_S = 0.05
 """Seconds that Redis has to answer; a call waits no longer, and then once an outage."""
+CONNECTIONS = 2
+"""Connections at most: calls of a moment are one command."""
 BACKOFF_S = (0.1, 5.0)
 """Longest first and longest wait between two looks whether Redis is back; it doubles."""
 SCRIPT = """
@@ -81,7 +84,7 @@ class RedisRates:
         """Connects to nothing yet.
 
         Args:
-            url: Where Redis is; the database in it is not used.
+            url: Where Redis is, or Sentinels that know; the database in it is not used.
             clock: Time of the limits that are held here.
             database: The database.
             prefix: What every key begins with.
@@ -90,14 +93,17 @@ class RedisRates:
         self._local = LocalRates(clock)
         self._prefix = prefix
         self._uniform = uniform
-        self._client: Any = Redis.from_url(
+        self._pool = pool_at_master(
             database_url(url, database),
+            max_connections=CONNECTIONS,
+            timeout=ANSWER_S,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=ANSWER_S,
             socket_connect_timeout=ANSWER_S,
             client_name="trunkline-rates",
         )
+        self._client: Any = Redis(connection_pool=self._pool)  # its own types say Any or less
         self._script = self._client.register_script(SCRIPT)
         self._waiting: list[tuple[Sequence[Ask], asyncio.Future[float]]] = []
         self._work: asyncio.Task[None] | None = None
@@ -119,6 +125,7 @@ class RedisRates:
             await asyncio.wait({self._work})
         self._give_local(self._waiting)
         await self._client.aclose()
+        await self._pool.disconnect()
 
     async def _answer(self) -> None:
         """Answers whoever waits, all at once, until nobody does; those that come meanwhile are the next."""
@@ -131,6 +138,8 @@ class RedisRates:
                 _log.warning("rate limits are held by each process until Redis is back", error=str(error))
                 self._give_local([*batch, *self._waiting])
                 self._waiting = []
+                # What it was connected to may be no master any more.
+                await self._pool.disconnect()
                 await self._until_back()
                 return
             except BaseException:

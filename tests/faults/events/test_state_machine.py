@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -20,6 +22,10 @@ from tests.faults.events.marks import FINE, GROUPS, MAKER
 groups = st.sampled_from(GROUPS)
 MEMORY = Path("/dev/shm")
 """Where there is such a folder: no process of these ends in truth, so nothing needs a disk."""
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "40"))
+"""Stories that are told; more with MACHINE_EXAMPLES, and then other ones each time."""
+# A time limit that is over in the middle of a story looks like one that fails now and then.
+pytestmark = pytest.mark.timeout(60 + 3 * EXAMPLES)
 HEALING = 120
 """Rounds of work in which all must be settled once nothing breaks any more."""
 
@@ -186,11 +192,11 @@ class EventPath(RuleBasedStateMachine):
 
 TestEventPath = EventPath.TestCase
 TestEventPath.settings = settings(
-    max_examples=40,
+    max_examples=EXAMPLES,
     # Shorter stories are worth minutes to whoever looks for a fault, and not to CI.
     phases=[Phase.generate],
     stateful_step_count=30,
     deadline=None,
-    derandomize=True,
+    derandomize="MACHINE_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from trunkline.clock import SYSTEM_CLOCK
 from trunkline.errors import ServiceError
 from trunkline.launcher.embedded import find_server
 from trunkline.launcher.ports import free_port
+from trunkline.policies.rate import Ask, RateLimit
+from trunkline.registry.instance import Instance
+from trunkline.registry.redis import RedisRegistry
+from trunkline.registry.registry import RegistryUnavailable
+from trunkline.state import redis_rates
+from trunkline.state.redis_rates import RedisRates
 from trunkline.state.redis_store import RedisStore
 from trunkline.storage import Database
 
@@ -152,3 +159,83 @@ async def test_state_goes_on_at_the_new_master(servers: Three):
         await store.put("new", b"two", ttl_s=600)
     finally:
         await store.close()
+
+
+def item(number: int) -> Instance:
+    """An instance that serves."""
+    address = f"127.0.0.1:{5000 + number}"
+    return Instance(
+        service="item", instance_id=f"i{number}", address=address, state="serving", start_time=float(number)
+    )
+
+
+async def test_the_registry_goes_on_at_the_new_master(servers: Three):
+    """F1: instances that were copied are there; while there is no master, RegistryUnavailable says so."""
+    registry = RedisRegistry(servers.url)
+    there = item(1)
+    try:
+        await registry.renew(there, 600)
+        async with Redis(port=servers.replica, protocol=2) as replica:
+            await until(lambda: replica.exists("trunkline:registry:{item}"), BOUND_S)
+        servers.kill_master()
+        failures = 0
+
+        async def found() -> bool:
+            nonlocal failures
+            try:
+                await registry.renew(there, 600)
+            except RegistryUnavailable:
+                failures += 1
+                return False
+            return True
+
+        await until(found, BOUND_S)
+        assert failures > 0
+        assert await registry.read(["item"]) == {"item": [there]}
+    finally:
+        await registry.close()
+
+
+async def test_the_registry_leaves_a_server_that_is_master_no_more(servers: Three):
+    """F9: READONLY is an outage of a moment: the next connection is made to the new master."""
+    registry = RedisRegistry(servers.url)
+    there = item(1)
+    try:
+        await registry.renew(there, 600)
+        async with Redis(port=servers.sentinel, protocol=2) as sentinel:
+            await sentinel.execute_command("SENTINEL", "FAILOVER", NAME)  # type: ignore[no-untyped-call]
+
+        async def moved() -> bool:
+            try:
+                await registry.renew(item(2), 600)
+            except RegistryUnavailable:
+                return False
+            async with Redis(port=servers.replica, protocol=2) as replica:
+                told: Any = await replica.info("replication")
+                return told["role"] == "master" and bool(await replica.hexists("trunkline:registry:{item}", "i2"))
+
+        await until(moved, BOUND_S)
+    finally:
+        await registry.close()
+
+
+async def test_rates_are_shared_again_at_the_new_master(servers: Three, monkeypatch: pytest.MonkeyPatch):
+    """F1, F14: while there is no master each process holds the limits alone; then they are shared at the new one."""
+    monkeypatch.setattr(redis_rates, "ANSWER_S", 0.5)
+    rates, ask = RedisRates(servers.url, SYSTEM_CLOCK), Ask("acme", RateLimit(1.0, 100), 1)
+    try:
+        answer = rates.ask([ask])
+        assert not isinstance(answer, float)
+        assert await answer == 0.0
+        servers.kill_master()
+        answer = rates.ask([ask])
+        assert (answer if isinstance(answer, float) else await answer) == 0.0
+        assert rates.decided_by == "local"
+        await until(lambda: rates.decided_by == "redis", BOUND_S)
+        answer = rates.ask([ask])
+        assert not isinstance(answer, float)
+        assert await answer == 0.0
+        async with Redis(port=servers.replica, db=redis_rates.DATABASE, protocol=2) as replica:
+            assert await replica.exists(f"{redis_rates.PREFIX}acme")
+    finally:
+        await rates.close()
