@@ -20,6 +20,8 @@ from trunkline.given import SENTINEL_SCHEME, sentinels_of
 
 ANSWER_S = 1.0
 """Seconds that one of them may take."""
+# What servers of 6.2 know: a connection does not say which client made it (CLIENT SETINFO, since 7.2).
+_PLAIN: dict[str, Any] = {"protocol": 2, "driver_info": None}
 
 
 async def master_url(url: str) -> str:
@@ -49,6 +51,7 @@ def pool_at_master(url: str, **options: Any) -> Any:
         url: Of a server, or of Sentinels.
         options: As BlockingConnectionPool takes them.
     """
+    options = {**_PLAIN, **options}
     if not url.startswith(SENTINEL_SCHEME):
         return BlockingConnectionPool.from_url(url, **options)
     parts = urlsplit(url)
@@ -75,7 +78,7 @@ class _ToMaster(Connection):
 
 async def _ask(host: str, port: int, name: str) -> tuple[str, int] | None:
     limits: dict[str, Any] = {"socket_timeout": ANSWER_S, "socket_connect_timeout": ANSWER_S}
-    client: Any = Redis(host=host, port=port, protocol=2, decode_responses=True, retry=Retry(NoBackoff(), 0), **limits)
+    client: Any = Redis(host=host, port=port, decode_responses=True, retry=Retry(NoBackoff(), 0), **limits, **_PLAIN)
     try:
         answer = await client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", name)
     except (RedisError, OSError):

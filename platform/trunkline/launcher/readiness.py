@@ -109,7 +109,7 @@ async def wait_redis(url: str) -> None:
     Raises:
         LaunchError: it refuses the password.
     """
-    pool = pool_at_master(url, protocol=2, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
+    pool = pool_at_master(url, socket_timeout=ASK_S, socket_connect_timeout=ASK_S)
     async with redis.asyncio.Redis.from_pool(pool) as client:
         while True:
             try:

@@ -61,7 +61,6 @@ class RedisRegistry:
             url,
             max_connections=2,
             timeout=ANSWER_S,
-            protocol=2,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=ANSWER_S,
             socket_connect_timeout=ANSWER_S,

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError, ReadOnlyError, ResponseError
 
 from trunkline.given import SENTINEL_SCHEME
-from trunkline.redis_master import master_url
+from trunkline.redis_master import master_url, pool_at_master
 from trunkline.state.addresses import node_url
 
 CONNECTIONS = 16
@@ -102,11 +101,10 @@ class RedisNodes:
 
     def _pool(self, node: Node, url: str) -> Any:
         if node not in self._pools:
-            self._pools[node] = BlockingConnectionPool.from_url(
+            self._pools[node] = pool_at_master(
                 url if node is None else node_url(url, *node),
                 max_connections=CONNECTIONS,
                 timeout=self._answer_s,
-                protocol=2,
                 retry=Retry(NoBackoff(), 0),
                 socket_timeout=self._answer_s,
                 socket_connect_timeout=self._answer_s,

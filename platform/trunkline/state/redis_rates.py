@@ -97,7 +97,6 @@ class RedisRates:
             database_url(url, database),
             max_connections=CONNECTIONS,
             timeout=ANSWER_S,
-            protocol=2,
             retry=Retry(NoBackoff(), 0),
             socket_timeout=ANSWER_S,
             socket_connect_timeout=ANSWER_S,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Connection
+from redis.asyncio import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from trunkline.redis_master import pool_at_master
 
 ANSWER_S = 5.0
 """Seconds an answer may take."""
@@ -14,9 +17,7 @@ CONNECT_S = 2.0
 """Seconds a connection may take."""
 
 
-def pool_at(
-    url: str, name: str, block_s: float, on_connect: Callable[[Connection], Awaitable[None]]
-) -> BlockingConnectionPool:
+def pool_at(url: str, name: str, block_s: float, on_connect: Callable[[Connection], Awaitable[None]]) -> Any:
     """A pool of one connection.
 
     Args:
@@ -25,11 +26,10 @@ def pool_at(
         block_s: Longest time that a read waits for entries, beside the answer's own.
         on_connect: Lets a new connection be used, or raises.
     """
-    return BlockingConnectionPool.from_url(
+    return pool_at_master(
         url,
         max_connections=1,
         timeout=ANSWER_S,
-        protocol=2,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=ANSWER_S + block_s,
         socket_connect_timeout=CONNECT_S,
