@@ -99,7 +99,7 @@ def envelopes(count: int, terminals: int, shards: int) -> list[tuple[Shard, byte
         envelope = Envelope(
             id=str(uuid.uuid4()), source=TOPIC.publisher, type=TransactionLog.DESCRIPTOR.full_name,
             subject=f"{key}/{numbers[terminal_no]}", tenant_id=TENANT, topic=TOPIC.name, key=key,
-            number=numbers[terminal_no], payload=payload,
+            number=numbers[terminal_no], payload=payload, request_id=uuid.uuid4().hex,
         )  # fmt: skip
         envelope.time.FromDatetime(SYSTEM_CLOCK.now())
         found.append((Shard(TOPIC.name, shard_of(key, shards)), envelope.SerializeToString()))

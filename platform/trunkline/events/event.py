@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -80,27 +80,20 @@ class Arrival:
     """Why there is nothing; empty otherwise."""
     entry: Entry | None
     """Where it was read from; None if it was parked."""
-    attempts: int = 0
+    attempts: int
     """Times it was tried before."""
-    key: tuple[str, str] = field(init=False)
+    # Both stand in the envelope too, but are asked for again and again, and a field of a message is slow.
+    key: tuple[str, str]
     """Topic and key, among whose events order is kept; without a key where the bytes are no envelope."""
-    number: int = field(init=False)
+    number: int
     """Its number there; 0 likewise."""
-
-    def __post_init__(self) -> None:
-        # Asked for again and again, and a field of a message is slow.
-        envelope = self.envelope
-        if envelope is None:
-            self.key, self.number = (self.topic, ""), 0
-        else:
-            self.key, self.number = (self.topic, envelope.key), envelope.number
 
     @property
     def named(self) -> dict[str, object]:
         """What logs call it; what cannot be read, with its type's contract on either side."""
         envelope = self.envelope
         if envelope is None:
-            return {"topic": self.topic, "entry": str(self.entry.id) if self.entry is not None else ""}
+            return {"topic": self.topic, "entry": self.entry.id.decode() if self.entry is not None else ""}
         named: dict[str, object] = {"topic": self.topic, "key": envelope.key, "number": envelope.number}
         named["type"] = envelope.type
         if self.refusal:
@@ -112,33 +105,41 @@ class Decoder:
     """Makes arrivals of bytes."""
 
     def __init__(self, handlers: Handlers) -> None:
-        self._known = {message.DESCRIPTOR.full_name: (message, handler) for message, handler in handlers.items()}
+        self._known = {
+            message.DESCRIPTOR.full_name: (message.FromString, handler) for message, handler in handlers.items()
+        }
         topics = [topic_of(message) for message in handlers]
         self._publishers = {topic.name: topic.publisher for topic in topics}
 
     def decode(self, topic: str, data: bytes, *, entry: Entry | None = None, attempts: int = 0) -> Arrival:
         """The arrival of some bytes on a topic."""
-        envelope = _envelope(topic, self._publishers.get(topic, ""), data)
-        if envelope is None:
-            return Arrival(topic, data, None, None, None, UNDECODABLE, entry, attempts)
-        if envelope.type not in self._known:
-            return Arrival(topic, data, envelope, None, None, UNKNOWN_TYPE, entry, attempts)
-        message, handler = self._known[envelope.type]
         try:
-            event = Event(envelope, message.FromString(envelope.payload))
+            envelope = envelope_pb2.Envelope.FromString(data)
         except DecodeError:
-            return Arrival(topic, data, envelope, None, None, UNDECODABLE, entry, attempts)
-        return Arrival(topic, data, envelope, event, handler, "", entry, attempts)
+            return _nothing(topic, data, entry, attempts)
+        key, number = envelope.key, envelope.number
+        if not _is_sound(envelope, topic, key, number, self._publishers.get(topic, "")):
+            return _nothing(topic, data, entry, attempts)
+        at = (topic, key)
+        known = self._known.get(envelope.type)
+        if known is None:
+            return Arrival(topic, data, envelope, None, None, UNKNOWN_TYPE, entry, attempts, at, number)
+        from_string, handler = known
+        try:
+            event = Event(envelope, from_string(envelope.payload))
+        except DecodeError:
+            return Arrival(topic, data, envelope, None, None, UNDECODABLE, entry, attempts, at, number)
+        return Arrival(topic, data, envelope, event, handler, "", entry, attempts, at, number)
 
 
-def _envelope(topic: str, publisher: str, data: bytes) -> envelope_pb2.Envelope | None:
-    try:
-        envelope = envelope_pb2.Envelope.FromString(data)
-    except DecodeError:
-        return None
+def _nothing(topic: str, data: bytes, entry: Entry | None, attempts: int) -> Arrival:
+    return Arrival(topic, data, None, None, None, UNDECODABLE, entry, attempts, (topic, ""), 0)
+
+
+def _is_sound(envelope: envelope_pb2.Envelope, topic: str, key: str, number: int, publisher: str) -> bool:
     # Bytes of anything may happen to parse; without these there is nothing to keep order or a tenant by.
-    tenant_id, key = envelope.tenant_id, envelope.key
-    whole = envelope.topic == topic and tenant_id and key and envelope.number > 0 and envelope.id
+    tenant_id = envelope.tenant_id
+    if not (tenant_id and key and number > 0 and envelope.id and envelope.topic == topic):
+        return False
     # No publisher of ours sends another's topic, or an event of one tenant under the key of another.
-    own = envelope.source == publisher and (key.startswith(f"{tenant_id}/") or key == tenant_id)
-    return envelope if whole and own else None
+    return envelope.source == publisher and (key.startswith(tenant_id + "/") or key == tenant_id)

@@ -30,8 +30,8 @@ class Entry:
 
     shard: Shard
     """The stream it is in."""
-    id: StreamId
-    """Its id there."""
+    id: bytes
+    """Its id there, as Redis writes it."""
     data: bytes | None
     """The envelope's bytes; None where the entry was trimmed before it was read."""
 

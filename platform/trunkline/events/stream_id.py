@@ -36,6 +36,9 @@ class StreamId(NamedTuple):
     def __str__(self) -> str:
         return f"{self.milliseconds}-{self.sequence}"
 
+    def __bytes__(self) -> bytes:
+        return str(self).encode()
+
 
 FIRST = StreamId(0, 0)
 """Before every entry."""

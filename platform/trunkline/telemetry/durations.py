@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from collections.abc import Iterable
 
 import grpc
 
@@ -43,11 +44,20 @@ class Histogram:
         waiting = self._waiting
         waiting.append(seconds)
         if len(waiting) >= _MOST_WAITING:
-            # Odd while it goes on: a scrape in another thread looks again.
-            self._steps += 1
-            self._sum_s += _count(waiting, self._counts)
-            waiting.clear()
-            self._steps += 1
+            self._count_waiting()
+
+    def add_all(self, durations: Iterable[float]) -> None:
+        """Counts some."""
+        self._waiting += durations
+        if len(self._waiting) >= _MOST_WAITING:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        # Odd while it goes on: a scrape in another thread looks again.
+        self._steps += 1
+        self._sum_s += _count(self._waiting, self._counts)
+        self._waiting.clear()
+        self._steps += 1
 
     def read(self) -> tuple[list[int], float]:
         """How many in each bucket, not cumulated, the last one of everything longer; and seconds in all."""

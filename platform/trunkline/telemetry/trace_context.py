@@ -17,7 +17,7 @@ _SAMPLED_DIGITS = frozenset("13579bdf")
 
 def read(traceparent: object) -> str:
     """A received `traceparent` as it may be handed on; empty if it is none (then it is as if none had come)."""
-    if not isinstance(traceparent, str):
+    if not traceparent or not isinstance(traceparent, str):
         return ""
     if _CURRENT(traceparent):
         return traceparent

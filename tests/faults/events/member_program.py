@@ -50,9 +50,11 @@ class CalmConsumer(Consumer):
         async with GATE:
             return await super()._read_new()
 
-    async def _handle_batch(self, entries: Sequence[Entry], *, tried: bool) -> None:
+    async def _handle(
+        self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False, go_on: bool = False
+    ) -> None:
         async with GATE:
-            await super()._handle_batch(entries, tried=tried)
+            await super()._handle(entries, stop, tried=tried, go_on=go_on)
 
 
 async def main() -> None:

@@ -171,16 +171,16 @@ class ModelLink:
             else:
                 start = FIRST if position == "0" else StreamId.parse(position)
                 ids = sorted(id_ for id_ in held.pending if id_ > start)[:count]
-            found += [Entry(shard, id_, stream.entries.get(id_)) for id_ in ids]
+            found += [Entry(shard, bytes(id_), stream.entries.get(id_)) for id_ in ids]
         self._perhaps_crash("read")
         return found
 
-    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[StreamId]]) -> None:
+    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[bytes]]) -> None:
         """XACK, and the position: never set back, and never past what is pending."""
         self._perhaps_crash("commit")
         self._alive()
-        for shard, ids in done.items():
-            stream = self._server.stream(shard)
+        for shard, given in done.items():
+            stream, ids = self._server.stream(shard), [StreamId.parse(one) for one in given]
             for id_ in ids:
                 if group in stream.groups:
                     stream.groups[group].pending.pop(id_, None)

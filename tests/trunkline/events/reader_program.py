@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trunkline.events.shard import Shard
-from trunkline.events.stream_id import StreamId
 from trunkline.events.streams.link import Link
 
 from tests.trunkline.events.notes import consumer, opened
@@ -19,7 +18,7 @@ from tests.trunkline.events.notes import consumer, opened
 class DyingLink(Link):
     """The end of the process stands in the place of the acknowledgement."""
 
-    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[StreamId]]) -> None:
+    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[bytes]]) -> None:
         """Kills the process."""
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 from trunkline.events.consuming import aside
-from trunkline.events.consuming.appetite import FIRST_BYTES, READ, Appetite
+from trunkline.events.consuming.appetite import FIRST_BYTES, READ, READ_OF_EACH, Appetite
 from trunkline.events.consuming.ledger import Key
 from trunkline.events.shard import Entry, Shard
 from trunkline.events.streams.link import Link
@@ -21,10 +21,10 @@ from tests.trunkline.events.notes import GROUP, PLATFORM, add, consumer, envelop
 
 def test_short_entries_are_read_by_their_number():
     """What is short is bounded by the number of entries alone."""
-    appetite = Appetite(read_bytes=8 * READ * 1000)
+    appetite = Appetite(read_bytes=100 * READ * 1000)
     for _ in range(100):
         appetite.note([200, 1000])
-    assert appetite.count(8) == READ
+    assert [appetite.count(streams) for streams in (1, 2, 8, 100)] == [READ, READ // 2, READ // 8, READ_OF_EACH]
 
 
 def test_long_entries_are_read_one_by_one():
@@ -34,7 +34,7 @@ def test_long_entries_are_read_one_by_one():
     assert appetite.count(1) == appetite.count(8) == 1
     for _ in range(100):
         appetite.note([1000])
-    assert appetite.count(8) == READ
+    assert appetite.count(8) == READ // 8
 
 
 @given(lengths=st.lists(st.integers(1, 1_000_000), min_size=1), streams=st.integers(1, 64))

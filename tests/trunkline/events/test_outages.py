@@ -192,6 +192,7 @@ async def test_the_database_is_away(tmp_path: Path, client: Redis, url: str, clo
         intruder.execute("ROLLBACK")
         intruder.close()
         await until_seen(database, [1, 2, 3])
+        await until(lambda: receiver._outage._tries == 0)
 
     assert receiver.counts.parked == receiver.counts.dead == 0
     assert await rows(database, PLATFORM.dead_letter) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.storage import Database
-from trunkline.storage.bulk import Bulk, PendingRows, _Statement
+from trunkline.storage.bulk import Bulk, Lookup, PendingRows, _Statement
 
 from tests.trunkline.storage.bench import PLATFORM
 from tests.trunkline.storage.kinds import BOTH
@@ -68,8 +69,35 @@ async def test_a_row_that_is_there_already_fails_the_work(database: Database):
         await database.write(lambda connection: Bulk(PLATFORM.inbox, NAMES).insert(connection, [_row(1)]))
 
 
+async def test_a_row_that_is_there_already_is_replaced_where_that_is_asked(database: Database):
+    """In the columns that are named, and no other."""
+    bulk = Bulk(PLATFORM.inbox, NAMES, replaces=("event_id",))
+    rows = [_row(1), _row(2)]
+    await database.write(lambda connection: bulk.insert(connection, rows))
+    changed = [rows[1] | {"event_id": "other", "apply_time": NOW}, _row(3)]
+    await database.write(lambda connection: bulk.insert(connection, changed))
+    assert await database.read(_all) == [rows[0], rows[1] | {"event_id": "other"}, changed[1]]
+
+
+async def test_rows_are_found_by_many_values(database: Database):
+    """Whatever is in the values, and however many there are."""
+    table = PLATFORM.inbox
+    odd = ["t/s/'1", 't/s/"2', "t/s/\u3042", "t/s/4"]
+    rows = [_row(1) | {"key": key} for key in odd]
+    await database.write(lambda connection: Bulk(table, NAMES).insert(connection, rows))
+    query = sa.select(table.c.key, table.c.number).where(table.c.topic == sa.bindparam("_topic"))
+    lookup = Lookup(query, table.c.key)
+
+    def found(*values: str) -> Callable[[sa.Connection], list[tuple[str, int]]]:
+        return lambda connection: sorted(tuple(row) for row in lookup.rows(connection, values, _topic="tranlog"))
+
+    assert await database.read(found(*odd[:3], "another")) == sorted((key, 1) for key in odd[:3])
+    assert await database.read(found(*map(str, range(5000)), odd[3])) == [(odd[3], 1)]
+    assert await database.read(found()) == []
+
+
 def test_the_statement_for_postgresql_takes_names():
     """Psycopg's own form; an instant stays one."""
-    statement = _Statement(PLATFORM.inbox, NAMES, postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
+    statement = _Statement(PLATFORM.inbox, NAMES, (), postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
     assert "%(consumer_group)s" in statement._text
-    assert statement._positions == ()
+    assert statement._named

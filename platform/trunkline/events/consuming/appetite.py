@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-READ = 64
-"""Most entries read of each stream at once."""
-READ_BYTES = 16 * 1024 * 1024
-"""Bytes read of all streams at once, as far as what was read before tells."""
-FIRST_BYTES = 16 * 1024
+READ = 512
+"""Most entries read of all streams at once, where they are few."""
+READ_OF_EACH = 64
+"""Most entries read of each, where they are many."""
+READ_BYTES = 8 * 1024 * 1024
+"""Bytes read of all streams at once, as far as what was read before tells; twice as many are held, under load."""
+FIRST_BYTES = 8 * 1024
 """Length that entries are taken to have before one was seen."""
 
 
@@ -21,7 +23,8 @@ class Appetite:
 
     def count(self, streams: int) -> int:
         """Entries to read of each of some streams; always one at least."""
-        return max(1, min(READ, self._read_bytes // (self._entry_bytes * max(1, streams))))
+        streams = max(1, streams)
+        return max(1, min(max(READ // streams, READ_OF_EACH), self._read_bytes // (self._entry_bytes * streams)))
 
     def note(self, lengths: Iterable[int]) -> None:
         """Learns from what was read: at once that entries are longer than thought, slowly that they are shorter."""

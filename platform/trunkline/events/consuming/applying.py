@@ -86,7 +86,7 @@ class Applying:
         for arrival in arrivals:
             if arrival.envelope is None:
                 self._bury(connection, arrival, outcome, now)
-            elif not self._is_parked(connection, arrival, outcome, parked_keys):
+            elif not ((parked_keys or outcome.parked) and self._is_parked(connection, arrival, outcome, parked_keys)):
                 self._apply_one(connection, rows, arrival, last, outcome, now, tried=tried)
         rows.flush()
         self.ledger.add_inbox(connection, outcome.applied, now)
@@ -173,14 +173,14 @@ class Applying:
     ) -> None:
         assert arrival.event is not None
         assert arrival.handler is not None
-        envelope = arrival.event.envelope
-        tracer = self._tracers.get(arrival.topic) or self._tracers.setdefault(
-            arrival.topic, TRACES.consumer(arrival.topic)
-        )
-        traceparent, trace = tracer.begin(envelope.traceparent, envelope.id, envelope.call_traceparent)
-        call = acting(
-            envelope.tenant_id, method=f"consume/{envelope.type}", request_id=envelope.request_id, trace=traceparent
-        )
+        envelope, trace = arrival.event.envelope, None
+        traceparent, tenant_id = envelope.traceparent, envelope.tenant_id
+        if traceparent:
+            tracer = self._tracers.get(arrival.topic) or self._tracers.setdefault(
+                arrival.topic, TRACES.consumer(arrival.topic)
+            )
+            traceparent, trace = tracer.begin(traceparent, envelope.id, envelope.call_traceparent)
+        call = acting(tenant_id, method=f"consume/{envelope.type}", request_id=envelope.request_id, trace=traceparent)
         transaction = ConsumerTransaction(rows, connection, self._outbox, now, call)
         try:
             with serving(call):
@@ -189,11 +189,11 @@ class Applying:
                 faultpoint("consumer.after_effect")
         except BaseException:
             if trace is not None:
-                trace.ended("failed", tenant_id=envelope.tenant_id)
+                trace.ended("failed", tenant_id=tenant_id)
             raise
         if trace is not None:
             trace.applied()
-            outcome.told.append(partial(trace.ended, tenant_id=envelope.tenant_id))
+            outcome.told.append(partial(trace.ended, tenant_id=tenant_id))
         if transaction.published:
             outcome.told.append(transaction.committed)
             outcome.published += transaction.published
@@ -215,7 +215,7 @@ class Applying:
         self, connection: sa.Connection, arrival: Arrival, outcome: Outcome, parked_keys: Collection[Key]
     ) -> bool:
         """Whether an event from a stream is parked already: then the parked one is tried when it is its turn."""
-        if arrival.entry is None or not (parked_keys or outcome.parked):
+        if arrival.entry is None:
             return False
         perhaps = arrival.key in parked_keys or any(one.key == arrival.key for one in outcome.parked)
         if not perhaps or not self.aside.is_parked(connection, arrival):
@@ -241,5 +241,5 @@ class Applying:
         now: datetime,
     ) -> None:
         moved = {key: number for key, number in after.items() if before.get(key) != number}
-        self.ledger.move(connection, moved, known=before, now=now)
+        self.ledger.move(connection, moved, now)
         outcome.moved.update(moved)

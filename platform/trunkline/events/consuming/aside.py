@@ -183,7 +183,7 @@ class Aside:
         values |= {"consumer_group": self._group, "topic": arrival.topic, "envelope": arrival.data}
         values |= {"first_time": first_time}
         if arrival.entry is not None:
-            values |= {"shard": arrival.entry.shard.number, "stream_id": str(arrival.entry.id)}
+            values |= {"shard": arrival.entry.shard.number, "stream_id": arrival.entry.id.decode()}
         if arrival.envelope is not None:
             envelope = arrival.envelope
             values |= {"key": envelope.key, "number": envelope.number}
@@ -208,5 +208,5 @@ class Aside:
         if arrival.envelope is not None:
             return *which, columns.key == arrival.envelope.key, columns.number == arrival.envelope.number
         assert arrival.entry is not None
-        at = (columns.shard == arrival.entry.shard.number, columns.stream_id == str(arrival.entry.id))
+        at = (columns.shard == arrival.entry.shard.number, columns.stream_id == arrival.entry.id.decode())
         return *which, columns.key.is_(None), *at

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from itertools import groupby
 
 import structlog
 
@@ -16,10 +15,11 @@ from trunkline.errors import ServiceError
 from trunkline.events.consuming.appetite import Appetite
 from trunkline.events.consuming.applying import Applying
 from trunkline.events.consuming.counts import ConsumerCounts
+from trunkline.events.consuming.flow import Flow
 from trunkline.events.consuming.gaps import GapFiller, GapSource
 from trunkline.events.consuming.ledger import Key
 from trunkline.events.consuming.ownership import Ownership
-from trunkline.events.consuming.settling import BATCH, Settling
+from trunkline.events.consuming.settling import Settling
 from trunkline.events.event import Decoder, Handlers
 from trunkline.events.pause import end, pause
 from trunkline.events.shard import Entry, Shard
@@ -34,8 +34,6 @@ BLOCK_S = 1.0
 """Seconds a read waits for entries, and so the longest time until stop is noticed."""
 LOOK_S = 5.0
 """Seconds between two looks at how many shards topics have, and at what was left over, while events flow."""
-FINISH_S = 2.0
-"""Seconds after their reading in which entries in hand are settled even if it is to stop."""
 _log = structlog.get_logger("trunkline.events")
 
 
@@ -95,6 +93,7 @@ class Consumer:
             wake=wake,
             missing=self._gaps.ask if self._gaps is not None else lambda _key, _numbers: None,
         )
+        self._flow = Flow(self._settling, self._decoder, self._acknowledge, clock)
         self._outage = Outage(f"{group} consumer")
         self._appetite = Appetite()
         self._clock = clock
@@ -183,10 +182,10 @@ class Consumer:
                 await pause(BLOCK_S, stop, self._woken)
                 continue
             entries = await self._read_new()
-            await self._handle(entries, stop)
+            await self._handle(entries, stop, go_on=True)
             await self._settling.settle_parked()
             self._outage.over()
-            if (not entries or self._clock.monotonic() >= self._looked + LOOK_S) and await self._look(stop):
+            if (not entries or self._time_to_look) and await self._look(stop):
                 return
 
     async def _own(self, stop: asyncio.Event) -> None:
@@ -234,18 +233,32 @@ class Consumer:
             entries = await self._read(self._control, after)
             self.counts.redelivered += len(entries)
             await self._handle(entries, stop, tried=tried)
-            after = {entry.shard: str(entry.id) for entry in entries}
+            after = {entry.shard: entry.id.decode() for entry in entries}
 
     async def _read_new(self) -> list[Entry]:
         block_s = self._reading.block_s
         due = self.next_due()
         if due is not None:
             block_s = min(block_s, max(0.0, (due - self._clock.now()).total_seconds()))
+        return await self._read_from_streams(block_s)
+
+    async def _read_on(self) -> list[Entry]:
+        """What comes next, if nothing else is to be done first."""
+        due = self.next_due()
+        if self._woken.is_set() or self._time_to_look or (due is not None and due <= self._clock.now()):
+            return []
+        return await self._read_from_streams(None)
+
+    async def _read_from_streams(self, block_s: float | None) -> list[Entry]:
         after = dict.fromkeys(sorted(self._ownership.owned), NEW)
         entries = await self._read(self._reading, after, block_s=block_s)
         if entries:
             faultpoint("consumer.after_read")
         return entries
+
+    @property
+    def _time_to_look(self) -> bool:
+        return self._clock.monotonic() >= self._looked + LOOK_S
 
     async def _read(self, link: Link, after: Mapping[Shard, str], *, block_s: float | None = None) -> list[Entry]:
         count = self._appetite.count(len(after))
@@ -253,34 +266,13 @@ class Consumer:
         self._appetite.note(len(entry.data) for entry in entries if entry.data is not None)
         return entries
 
-    async def _handle(self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False) -> None:
-        until = self._clock.monotonic() + FINISH_S
-        for start in range(0, len(entries), BATCH):
-            # What is left would be taken for tried by the next owner: slow, but handlers may be slower.
-            if start and stop.is_set() and self._clock.monotonic() >= until:
-                return
-            await self._handle_batch(entries[start : start + BATCH], tried=tried)
+    async def _handle(
+        self, entries: Sequence[Entry], stop: asyncio.Event, *, tried: bool = False, go_on: bool = False
+    ) -> None:
+        await self._flow.run(entries, stop, tried=tried, more=self._read_on if go_on else None)
 
-    async def _handle_batch(self, entries: Sequence[Entry], *, tried: bool) -> None:
-        arrivals = [
-            self._decoder.decode(entry.shard.topic, entry.data, entry=entry)
-            for entry in entries
-            if entry.data is not None
-        ]
-        if arrivals:
-            await self._settling.settle(arrivals, tried=tried)
-        gone = len(entries) - len(arrivals)
-        if gone:
-            # The relay finds that the stream lacks them, or their key that numbers are missing: they come again.
-            self.counts.gone += gone
-            _log.warning("entries were gone before they were applied", group=self._group, entries=gone)
-        faultpoint("consumer.after_commit")
-        # Every entry before these is settled too: streams are read in order, and own ones first.
-        done = {
-            shard: [entry.id for entry in group] for shard, group in groupby(entries, key=lambda entry: entry.shard)
-        }
+    async def _acknowledge(self, done: Mapping[Shard, Sequence[bytes]]) -> None:
         await self._control.acknowledge(self._group, done)
-        faultpoint("consumer.after_ack")
 
 
 def _topic(group: str, name: str, message: type) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from trunkline.events.event import Arrival
 from trunkline.storage import PlatformTables
-from trunkline.storage.bulk import Bulk
+from trunkline.storage.bulk import Bulk, Lookup
 
 Key = tuple[str, str]
 """Topic and key, among whose events order is kept."""
@@ -24,68 +24,53 @@ class Ledger:
         position = tables.consumer_position
         names = ("consumer_group", "topic", "key", "number", "event_id", "apply_time")
         self._add_inbox = Bulk(tables.inbox, names)
-        self._add_position = sa.insert(position)
-        self._positions = sa.select(position.c.topic, position.c.key, position.c.number).where(
-            position.c.consumer_group == group,
-            position.c.topic.in_(sa.bindparam("_topics", expanding=True)),
-            position.c.key.in_(sa.bindparam("_keys", expanding=True)),
+        self._move = Bulk(
+            position,
+            ("consumer_group", "topic", "key", "number", "update_time"),
+            replaces=("number", "update_time"),
         )
-        self._move_position = (
-            sa.update(position)
-            .where(
-                position.c.consumer_group == group,
-                position.c.topic == sa.bindparam("_topic"),
-                position.c.key == sa.bindparam("_key"),
-            )
-            .values(number=sa.bindparam("_number"), update_time=sa.bindparam("_now"))
+        self._positions = Lookup(
+            sa.select(position.c.key, position.c.number).where(
+                position.c.consumer_group == sa.bindparam("_group"), position.c.topic == sa.bindparam("_topic")
+            ),
+            position.c.key,
         )
         self._hole_open = sa.select(self._holes.c.number).where(*self._hole(), self._holes.c.closed_time.is_(None))
         self._close_hole = sa.update(self._holes).where(*self._hole()).values(closed_time=sa.bindparam("_now"))
 
     def positions(self, connection: sa.Connection, keys: Collection[Key]) -> dict[Key, int]:
         """Number of each key up to which all is applied or a hole; keys at their beginning are left out."""
-        parameters = {"_topics": sorted({topic for topic, _ in keys}), "_keys": sorted({key for _, key in keys})}
-        return {(row.topic, row.key): row.number for row in connection.execute(self._positions, parameters)}
+        by_topic: dict[str, list[str]] = {}
+        for topic, key in keys:
+            by_topic.setdefault(topic, []).append(key)
+        return {
+            (topic, key): number
+            for topic, some in by_topic.items()
+            for key, number in self._positions.rows(connection, some, _group=self._group, _topic=topic)
+        }
 
-    def move(
-        self, connection: sa.Connection, moved: Mapping[Key, int], *, known: Collection[Key], now: datetime
-    ) -> None:
-        """Moves keys on.
+    def move(self, connection: sa.Connection, moved: Mapping[Key, int], now: datetime) -> None:
+        """Moves keys on, each to its new number."""
+        if moved:
+            count = len(moved)
+            topics, keys = zip(*moved, strict=True)
+            self._move.insert_columns(
+                connection, ([self._group] * count, topics, keys, list(moved.values()), [now] * count)
+            )
 
-        Args:
-            connection: Of the transaction.
-            moved: Key → its new number.
-            known: Keys that had one before.
-            now: The instant it is.
-        """
-        old = [{"_topic": key[0], "_key": key[1], "_number": moved[key], "_now": now} for key in moved if key in known]
-        new = [
-            {"consumer_group": self._group, "topic": key[0], "key": key[1], "number": number, "update_time": now}
-            for key, number in moved.items()
-            if key not in known
-        ]
-        if old:
-            connection.execute(self._move_position, old)
-        if new:
-            connection.execute(self._add_position, new)
-
-    def add_inbox(self, connection: sa.Connection, applied: Iterable[Arrival], now: datetime) -> None:
+    def add_inbox(self, connection: sa.Connection, applied: Sequence[Arrival], now: datetime) -> None:
         """Notes that events were applied."""
-        group = self._group
-        rows = [
-            {
-                "consumer_group": group,
-                "topic": arrival.topic,
-                "key": arrival.key[1],
-                "number": arrival.number,
-                "event_id": arrival.envelope.id,
-                "apply_time": now,
-            }
-            for arrival in applied
-            if arrival.envelope is not None
-        ]
-        if rows:
-            self._add_inbox.insert(connection, rows)
+        if applied:
+            count = len(applied)
+            columns = (
+                [self._group] * count,
+                [arrival.topic for arrival in applied],
+                [arrival.key[1] for arrival in applied],
+                [arrival.number for arrival in applied],
+                [arrival.envelope.id for arrival in applied if arrival.envelope is not None],
+                [now] * count,
+            )
+            self._add_inbox.insert_columns(connection, columns)
 
     def hole_open(self, connection: sa.Connection, key: Key, number: int) -> bool:
         """Whether a number was passed over, and nothing has filled it."""

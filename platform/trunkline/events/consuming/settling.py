@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -97,12 +100,15 @@ class Settling:
                 self._parked[key] = now
         self._marks = owned
 
-    async def settle(self, arrivals: Sequence[Arrival], *, tried: bool = False) -> None:
+    async def settle(
+        self, arrivals: Sequence[Arrival], *, tried: bool = False, meanwhile: Callable[[], None] | None = None
+    ) -> None:
         """Has something become of every event, in their order.
 
         Args:
             arrivals: The events.
             tried: They were given to a process that has ended, which may have tried them.
+            meanwhile: Called on the event loop while they are being committed: there is time then. Perhaps not called.
 
         Raises:
             LeaseLost: they are another process's now.
@@ -115,6 +121,7 @@ class Settling:
                 lambda connection: self._applying.apply(
                     connection, arrivals, now, parked_keys=self._parked, tried=tried
                 ),
+                meanwhile,
             )
         except LeaseLost:
             raise
@@ -198,12 +205,18 @@ class Settling:
         if events:
             _log.info("events that could not be read are tried again", events=events)
 
-    async def _write(self, shards: Iterable[Shard], work: Callable[[sa.Connection], T]) -> T:
+    async def _write(
+        self, shards: Iterable[Shard], work: Callable[[sa.Connection], T], meanwhile: Callable[[], None] | None = None
+    ) -> T:
         """A transaction on what is of some shards, if they are this process's."""
+        loop = asyncio.get_running_loop()
 
         def checked(connection: sa.Connection) -> T:
             self._ownership.require(connection, shards)
-            return work(connection)
+            result = work(connection)
+            if meanwhile is not None:
+                loop.call_soon_threadsafe(meanwhile)
+            return result
 
         return await self._database.write(checked)
 
@@ -277,11 +290,10 @@ class Settling:
 
     def _tell_times(self, outcome: Outcome) -> None:
         at_s = self._clock.now().timestamp()
-        for arrival in outcome.applied:
-            assert arrival.envelope is not None
-            time = arrival.envelope.time
+        for topic, arrivals in groupby(outcome.applied, key=attrgetter("topic")):
+            times = [arrival.envelope.time for arrival in arrivals if arrival.envelope is not None]
             # Clocks of two machines differ: nothing has its effect before it was.
-            METRICS.events.effect(arrival.topic).add(max(0.0, at_s - time.seconds - time.nanos / 1e9))
+            METRICS.events.effect(topic).add_all([max(0.0, at_s - time.seconds - time.nanos / 1e9) for time in times])
 
 
 def _span(numbers: range) -> str:

@@ -90,7 +90,6 @@ class Shadow:
     def apply(self, topic: str, envelopes: Sequence[bytes]) -> None:
         """Applies events of a topic in one transaction. What is known already is passed over."""
         connection, now = self.connection, self._clock.now()
-        known = set(self.positions)
         moved: dict[Key, int] = {}
         applied: list[Arrival] = []
         with connection.begin():
@@ -103,7 +102,7 @@ class Shadow:
                     self._apply_one(connection, arrival, applied)
                     moved[arrival.key] = self.positions[arrival.key] = arrival.number
             self._ledger.add_inbox(connection, applied, now)
-            self._ledger.move(connection, moved, known=known, now=now)
+            self._ledger.move(connection, moved, now)
 
     def _apply_one(self, connection: sa.Connection, arrival: Arrival, applied: list[Arrival]) -> None:
         now = self._clock.now()

@@ -9,7 +9,6 @@ would send it again if it is lost.
 from __future__ import annotations
 
 from trunkline.events.shard import Shard
-from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import confirmed_name
 
 _CONFIRM = """
@@ -49,6 +48,6 @@ return redis.call('HSET', KEYS[2], ARGV[1], position)
 """
 
 
-def confirm(group: str, shard: Shard, up_to: StreamId) -> tuple[bytes | str | int, ...]:
+def confirm(group: str, shard: Shard, up_to: bytes) -> tuple[bytes | str | int, ...]:
     """The command that says that a group has confirmed everything up to an entry, as far as that is so and is news."""
-    return b"EVAL", _CONFIRM, 2, shard.stream, confirmed_name(*shard), group, str(up_to)
+    return b"EVAL", _CONFIRM, 2, shard.stream, confirmed_name(*shard), group, up_to

@@ -180,8 +180,8 @@ class Link:
         (answer,) = require(await send(self._pool, [tuple(command)], ANSWER_S + self.block_s))
         by_stream = {shard.stream.encode(): shard for shard in after}
         return [
-            Entry(by_stream[stream], StreamId.parse(entry_id), _data(fields))
-            for stream, entries in answer or ()
+            Entry(shard, entry_id, _data(fields))
+            for shard, entries in ((by_stream[stream], entries) for stream, entries in answer or ())
             for entry_id, fields in entries
         ]
 
@@ -221,7 +221,7 @@ class Link:
             claimed += len(ids)
             after = f"({ids[-1].decode()}"
 
-    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[StreamId]]) -> None:
+    async def acknowledge(self, group: str, done: Mapping[Shard, Sequence[bytes]]) -> None:
         """Acknowledges entries, and says that everything up to the last of each stream is confirmed.
 
         Raises:
@@ -229,7 +229,7 @@ class Link:
         """
         commands: list[tuple[Any, ...]] = []
         for shard, ids in done.items():
-            commands.append((b"XACK", shard.stream, group, *map(str, ids)))
+            commands.append((b"XACK", shard.stream, group, *ids))
             commands.append(confirm(group, shard, ids[-1]))
         require(await send(self._pool, commands, ANSWER_S))
 
