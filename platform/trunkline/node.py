@@ -255,8 +255,8 @@ class Node(Generic[S]):
         )
 
     def _figures(self, storage: Storage) -> list[Background]:
-        """Tells of events to whoever scrapes; nothing to do where nobody can."""
-        if self.platform.metrics_port is None or not (storage.publishes or self._consumers):
+        """Tells of events and the database to whoever scrapes; nothing to do where nobody can."""
+        if self.platform.metrics_port is None:
             return []
         database, tables, topics = storage.database, storage.tables, declared_topics().values()
         return [Figures(database, tables, self.name, storage.relay, topics, self._consumers, self.clock).run]

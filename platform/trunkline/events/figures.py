@@ -26,7 +26,7 @@ LOOK_S = 5.0
 
 
 class Figures:
-    """Keeps the metrics of one service's events up to date."""
+    """Keeps the metrics of one service's events and of its database up to date."""
 
     def __init__(
         self,
@@ -61,6 +61,8 @@ class Figures:
         """Looks until stop is set. While the database is away, figures stay as they were."""
         while not await pause(LOOK_S, stop):
             self._count()
+            if not self._published and not self._consumers:
+                continue
             try:
                 await self._database.read(self._look)
             except ServiceError:
@@ -68,6 +70,8 @@ class Figures:
 
     def _count(self) -> None:
         tell, service = self._into.tell, self._service
+        for cause, repeats in self._database.counts.repeats.copy().items():
+            tell(metric.REPEATS, repeats, service=service, cause=cause)
         if self._relay is not None:
             sent = self._relay.counts
             tell(metric.SENT, sent.sent, service=service)

@@ -50,12 +50,12 @@ def upgrade_postgres(url: str, metadata: sa.MetaData, versions_dir: Path) -> str
     Raises:
         DatabaseRefused: it is newer than these scripts, or cannot be reached.
     """
-    from trunkline.storage import postgres
+    from trunkline.storage import postgres_engine
     from trunkline.storage.postgres_errors import reason
 
-    engine = postgres.open_engine(url)
+    engine = postgres_engine.open_engine(url)
     try:
-        with postgres.setting_up(engine) as connection:
+        with postgres_engine.setting_up(engine) as connection:
             return _bring(connection, metadata, versions_dir, redacted(url))
     except sa.exc.OperationalError as error:
         raise DatabaseRefused(f"{redacted(url)} cannot be migrated: {reason(error)}") from error

@@ -7,36 +7,33 @@ SQLite's single writer. Where PostgreSQL cannot let two of them pass it ends one
 from __future__ import annotations
 
 import asyncio
-import random
+import contextvars
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
+from trunkline.call import current_call
 from trunkline.redaction import redacted
 from trunkline.storage import revision
-from trunkline.storage.database import Database, admit
+from trunkline.storage.attempts import Attempts
+from trunkline.storage.database import Database, admit, unavailable
 from trunkline.storage.errors import DatabaseRefused
-from trunkline.storage.postgres_errors import is_repeatable, reason, translate
+from trunkline.storage.postgres_engine import STATEMENT_S, Patience, open_engine, setting_up
+from trunkline.storage.postgres_errors import cause_of_repeat, reason, translate
 from trunkline.storage.work import Unit, WriterCounts
 
 T = TypeVar("T")
 WRITERS, READERS = 8, 4
 """Threads, and so connections, of a process."""
-CONNECT_S, STATEMENT_S, LOCK_S = 3, 10, 5
-"""Seconds that a connection may take, a statement, and the wait for a lock."""
-IDLE_S = 30
-"""Seconds after which the server ends a transaction in which nothing is done: its process hangs."""
-ATTEMPTS = 12
-"""Times a unit is run at most, where others keep it from passing."""
-WAIT_S = 0.005
-"""Longest wait before the second attempt, in seconds; it doubles with every attempt, up to 64 times."""
-SETUP_LOCK = 0x7472756E
-"""Advisory lock of whoever makes or migrates tables."""
+TURN_S = 1.0
+"""Seconds that a unit which was lost to another waits at most for those that are tried again before it."""
+CLOSE_S = 5.0
+"""Seconds that what is under way may take when the database is closed."""
 
 
 class PostgresDatabase(Database):
@@ -50,6 +47,8 @@ class PostgresDatabase(Database):
         versions: Path | None = None,
         writers: int = WRITERS,
         readers: int = READERS,
+        statement_s: float = STATEMENT_S,
+        patience: Patience | None = None,
     ) -> None:
         """Describes the database; `open` opens it.
 
@@ -59,20 +58,24 @@ class PostgresDatabase(Database):
             versions: As of Database.
             writers: Units at once.
             readers: Reads at once.
+            statement_s: Seconds that a statement may take.
+            patience: How long a server that says nothing is waited for.
         """
         self._name = redacted(url)
         self._metadata = metadata
         self._versions = versions
-        self._engine = open_engine(url, connections=writers + readers)
+        self._patience = patience or Patience()
+        self._engine = open_engine(url, connections=writers + readers, statement_s=statement_s, patience=self._patience)
         self._writers = ThreadPoolExecutor(writers, thread_name_prefix="storage-writer")
         self._readers_pool = ThreadPoolExecutor(readers, thread_name_prefix="storage-reader")
-        self._counts = WriterCounts()
+        self._turn = threading.Lock()
+        self._counts, self._counting = WriterCounts(), threading.Lock()
         self._waiting = self._reading_now = 0
         self._open = False
 
     @property
     def counts(self) -> WriterCounts:
-        """What was written since it started; `lost` counts attempts that others kept from passing."""
+        """What was written since it started; `lost` and `repeats` count attempts that others kept from passing."""
         return self._counts
 
     async def open(self) -> None:
@@ -97,25 +100,23 @@ class PostgresDatabase(Database):
         admit(self._waiting, is_open=self._open)
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting += 1
-        future.add_done_callback(self._done)
         self._writers.submit(self._serve, Unit(work, committed, future))
         return await future
 
     async def read(self, query: Callable[[sa.Connection], T]) -> T:
         """As of Database."""
         admit(self._reading_now, is_open=self._open)
+        context = contextvars.copy_context()
         self._reading_now += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._readers_pool, self._query, query)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._readers_pool, context.run, self._query, query)
         finally:
             self._reading_now -= 1
 
     async def check(self) -> None:
         """As of Database."""
         await self.read(_probe)
-
-    def _done(self, _: object) -> None:
-        self._waiting -= 1
 
     def _set_up(self) -> None:
         with setting_up(self._engine) as connection:
@@ -125,84 +126,88 @@ class PostgresDatabase(Database):
                 revision.require(connection, self._versions, self._name)
 
     def _stop(self) -> None:
+        # A server that stands still must not keep a process from ending.
+        losing = threading.Timer(CLOSE_S, self._lose_patience)
+        losing.start()
         self._writers.shutdown()
         self._readers_pool.shutdown()
+        losing.cancel()
         self._engine.dispose()
 
+    def _lose_patience(self) -> None:
+        self._patience.is_lost = True
+
     def _query(self, query: Callable[[sa.Connection], T]) -> T:
-        for attempt in range(ATTEMPTS):
+        attempts = Attempts(current_call())
+        while True:
             try:
-                with self._engine.connect() as connection:
-                    connection = connection.execution_options(
-                        isolation_level="REPEATABLE READ", postgresql_readonly=True
-                    )
-                    with connection.begin():
-                        return query(connection)
+                return self._read_once(query)
             except Exception as error:
-                if not is_repeatable(error) or attempt + 1 == ATTEMPTS:
+                if not self._repeats(error, attempts):
                     raise translate(error) from error
-                _wait(attempt)
-        raise AssertionError("the last attempt answers or raises")
+
+    def _read_once(self, query: Callable[[sa.Connection], T]) -> T:
+        with self._connected() as connection:
+            connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            with connection.begin():
+                return query(connection)
 
     def _serve(self, unit: Unit) -> None:
-        for attempt in range(ATTEMPTS):
-            unit.result, unit.error, unit.dropped = None, None, unit.future.cancelled()
-            if unit.dropped:
-                break
-            try:
-                with self._engine.begin() as connection:
-                    unit.result = unit.context.run(unit.work, connection)
-            except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
-                unit.error = translate(error)
-                if not is_repeatable(error):
-                    break
-                self._counts.lost += 1
-                _wait(attempt)
-            else:
-                self._counts.units += 1
-                self._counts.commits += 1
-                break
+        attempts = Attempts(unit.context.run(current_call))
+        if not self._is_done(unit, attempts):
+            self._serve_alone(unit, attempts)
         try:
-            unit.future.get_loop().call_soon_threadsafe(unit.settle)
+            unit.future.get_loop().call_soon_threadsafe(self._settle, unit)
         except RuntimeError:
             return  # the loop is closed: nobody is left who could be told
 
+    def _serve_alone(self, unit: Unit, attempts: Attempts) -> None:
+        """Tries a unit again, one of those that were lost at a time: together they would go on losing to each other."""
+        has_turn = self._turn.acquire(timeout=TURN_S)
+        try:
+            while not self._is_done(unit, attempts):
+                pass
+        finally:
+            if has_turn:
+                self._turn.release()
 
-def open_engine(url: str, *, connections: int = 1) -> sa.Engine:
-    """An engine whose transactions are SERIALIZABLE, and whose waits are bounded."""
-    options = (
-        f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_S}s -c idle_in_transaction_session_timeout=30s"
-    )
-    return sa.create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1),
-        isolation_level="SERIALIZABLE",
-        pool_size=connections,
-        max_overflow=0,
-        pool_timeout=LOCK_S,
-        pool_use_lifo=True,
-        # Parameters are data: they stay out of the text of errors, and so out of logs.
-        hide_parameters=True,
-        connect_args={
-            "connect_timeout": CONNECT_S,
-            "options": options,
-            # A server that is gone without a word is found by the kernel, not by a minute's wait.
-            "tcp_user_timeout": STATEMENT_S * 1000,
-            "keepalives_idle": STATEMENT_S,
-        },
-    )
+    def _is_done(self, unit: Unit, attempts: Attempts) -> bool:
+        """Whether a unit is over: it was tried and passed, or is not to be tried again."""
+        unit.result, unit.error, unit.dropped = None, None, unit.future.cancelled()
+        if unit.dropped:
+            return True
+        try:
+            with self._connected() as connection, connection.begin():
+                unit.result = unit.context.run(unit.work, connection)
+        except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
+            unit.error = translate(error)
+            return not self._repeats(error, attempts)
+        with self._counting:
+            self._counts.units += 1
+            self._counts.commits += 1
+        return True
 
+    def _settle(self, unit: Unit) -> None:
+        self._waiting -= 1
+        unit.settle()
 
-@contextmanager
-def setting_up(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction of whoever makes or migrates tables, one at a time; it sees what the one before has done."""
-    with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection, connection.begin():
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SETUP_LOCK)))
-        yield connection
+    def _connected(self) -> sa.Connection:
+        if self._patience.is_lost:
+            raise unavailable("the database is closed")
+        return self._engine.connect()
+
+    def _repeats(self, error: BaseException, attempts: Attempts) -> bool:
+        """Whether something is tried again after a failure; waits for that."""
+        cause = cause_of_repeat(error)
+        wait_s = attempts.next_wait_s() if cause else None
+        if wait_s is None:
+            return False
+        with self._counting:
+            self._counts.lost += 1
+            self._counts.repeats[cause] += 1
+        time.sleep(wait_s)
+        return True
 
 
 def _probe(connection: sa.Connection) -> None:
     connection.exec_driver_sql("SELECT 1").all()
-
-
-def _wait(attempt: int) -> None:
-    time.sleep(random.uniform(0, WAIT_S * 2 ** min(attempt, 6)))

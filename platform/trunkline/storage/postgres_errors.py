@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
 import sqlalchemy as sa
 
 from trunkline.errors import ServiceError, platform_error
 
 _REPEATABLE = {
-    "40001",  # serialization_failure: others were faster
-    "40P01",  # deadlock_detected
-    "23505",  # unique_violation: somebody else wrote the row that was looked for in vain
+    "40001": "serialization",  # others were faster
+    "40P01": "deadlock",
+    "23505": "unique",  # somebody else wrote the row that was looked for in vain
+    "53300": "connections",  # the server has as many as it may
 }
+_NO_CONNECTION_LEFT = re.compile(r"too many (clients|connections)|connection slots are reserved")
+"""A server that lets nobody in tells why in words only."""
 _FULL = {"53100", "53200"}
 _AWAY = ("08", "57", "53", "58", "XX")
 """Classes of what is wrong with the server or the way to it: connection, shutdown and timeouts, resources, system."""
@@ -19,9 +24,12 @@ _BUSY = {"55P03", "25006"}
 """lock_not_available, read_only_sql_transaction."""
 
 
-def is_repeatable(error: BaseException) -> bool:
-    """Whether the same work may pass if it is run again."""
-    return _state(error) in _REPEATABLE
+def cause_of_repeat(error: BaseException) -> str:
+    """Why the same work may pass if it is run again, in a word; empty where it would not."""
+    cause = _REPEATABLE.get(_state(error), "")
+    if not cause and _is_lost(error) and _NO_CONNECTION_LEFT.search(str(error)):
+        return "connections"
+    return cause
 
 
 def translate(error: BaseException) -> BaseException:
@@ -29,6 +37,10 @@ def translate(error: BaseException) -> BaseException:
     state = _state(error)
     if state in _FULL:
         return _refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk of the database is full", error)
+    if cause_of_repeat(error) == "connections":
+        return _refusal(grpc.StatusCode.UNAVAILABLE, "the database has no connection left", error)
+    if state == "57014":
+        return _refusal(grpc.StatusCode.UNAVAILABLE, "a statement took too long", error)
     if state in {"40001", "40P01"}:
         return _refusal(grpc.StatusCode.UNAVAILABLE, "too many change the same rows", error)
     if state in _BUSY or state.startswith(_AWAY) or _is_lost(error):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,4 +58,6 @@ class WriterCounts:
     commits: int = 0
     """Transactions that were committed."""
     lost: int = 0
-    """Transactions that were lost with several units in them, and whose units ran again singly."""
+    """Transactions that were lost, and whose units ran again."""
+    repeats: Counter[str] = field(default_factory=Counter)
+    """What runs again, by why: `serialization`, `deadlock`, `unique`, `connections`. Reads count as well."""

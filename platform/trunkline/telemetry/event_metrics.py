@@ -39,6 +39,7 @@ PARKED = Metric("trunkline_consumer_parked", "gauge", "Events that are parked.")
 PARKED_S = Metric("trunkline_consumer_oldest_parked_seconds", "gauge", "Age of the oldest of them; 0 without any.")
 HOLES = Metric("trunkline_consumer_open_holes", "gauge", "Numbers that were passed over and have not come since.")
 LETTERS = Metric("trunkline_consumer_open_dead_letters", "gauge", "Dead letters that were not applied since.")
+REPEATS = Metric("trunkline_storage_repeats_total", "counter", "Transactions run again: others kept them from passing.")
 OWNED = Metric("trunkline_consumer_owned_shards", "gauge", "Shards that this process owns.")
 
 COMMIT_TO_EFFECT = Metric(

@@ -31,7 +31,7 @@ from trunkline.servicers import contract_of
 from trunkline.settings import PlatformSettings, ServiceSettings
 from trunkline.storage import Database, PlatformTables
 from trunkline.storage.leases import Leases
-from trunkline.storage.migrate import upgrade
+from trunkline.storage.migrate import upgrade, upgrade_postgres
 from trunkline.testing.faults import FaultPlan
 from trunkline.testing.tokens import Bearer, TokenFactory
 
@@ -209,7 +209,9 @@ class LocalNode(Node[S]):
         self, metadata: sa.MetaData, tables: PlatformTables, versions: Path | None = None, *, publishes: bool = False
     ) -> Storage:
         """As Node, after its migrations."""
-        if versions is not None:
+        if versions is not None and self.settings.database_url:
+            await asyncio.to_thread(upgrade_postgres, self.settings.database_url, metadata, versions)
+        elif versions is not None:
             self.database_file.parent.mkdir(parents=True, exist_ok=True)
             await asyncio.to_thread(upgrade, self.database_file, metadata, versions)
         self.storage = await super().open_storage(metadata, tables, versions, publishes=publishes)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -36,7 +38,7 @@ def find_postgres() -> Path | None:
 
 
 class PostgresServer:
-    """A server in a folder of its own, which goes with it; it can be ended as by a crash and started again."""
+    """A server in a folder of its own, which goes with it; it can be ended as by a crash, or stand still, and go on."""
 
     def __init__(self) -> None:
         self.port = _free_port()
@@ -85,7 +87,8 @@ class PostgresServer:
         process, self._process = self._process, None
         if process is None:
             return
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)  # it may stand still
         try:
             process.wait(STOP_BOUND_S)
         except subprocess.TimeoutExpired:
@@ -95,9 +98,20 @@ class PostgresServer:
     def restart(self) -> None:
         """Ends it as a crash does (immediate shutdown), and starts it again."""
         assert self._process is not None
-        self._process.send_signal(3)
+        self._process.send_signal(signal.SIGQUIT)
         self._process.wait(STOP_BOUND_S)
         self.start()
+
+    def freeze(self) -> None:
+        """Has all its processes stand still: connections stay open, and nobody answers."""
+        # First the one that makes the others: no more come then.
+        os.kill(self.pid, signal.SIGSTOP)
+        self._signal_children(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Has them go on."""
+        self._signal_children(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def __enter__(self) -> Self:
         self.start()
@@ -106,6 +120,11 @@ class PostgresServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _signal_children(self, number: signal.Signals) -> None:
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     def _wait(self, programs: Path) -> None:
         end = time.monotonic() + START_BOUND_S

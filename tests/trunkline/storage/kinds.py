@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from trunkline.storage import Database, SqliteDatabase
-from trunkline.storage.postgres import PostgresDatabase, open_engine
+from trunkline.storage.postgres import PostgresDatabase
+from trunkline.storage.postgres_engine import open_engine
 from trunkline.testing.postgres import NoPostgres, PostgresServer
 
 BOTH = ("sqlite", "postgresql")
