@@ -37,6 +37,20 @@ def current(connection: sa.Connection) -> str:
     return connection.scalar(sa.select(_versions.c.version_num)) or ""
 
 
+def require_file(versions_dir: Path, path: Path) -> None:
+    """Lets only a file through that is there, if there are migrations at all.
+
+    Raises:
+        DatabaseRefused: it is not.
+    """
+    needed = head(versions_dir)
+    if needed and not path.exists():
+        raise DatabaseRefused(
+            f"{path} (there is no such file) is at migration none, and this release needs {needed}: "
+            "run `trunkline migrate`"
+        )
+
+
 def require(connection: sa.Connection, versions_dir: Path, path: Path | str) -> None:
     """Lets only a database through that has seen exactly the migrations of versions_dir.
 

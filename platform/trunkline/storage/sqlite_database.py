@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from trunkline.storage import revision, sqlite
 from trunkline.storage.database import Database, admit, unavailable
 from trunkline.storage.errors import DatabaseRefused
+from trunkline.storage.files import Files
 from trunkline.storage.lock import FileLock
 from trunkline.storage.readers import Readers
 from trunkline.storage.work import Unit, WriterCounts
@@ -55,9 +56,9 @@ class SqliteDatabase(Database):
         self._lock_wait_s = lock_wait_s
         self._writing = sqlite.open_engine(path, busy_timeout_s=busy_timeout_s)
         self._reading = sqlite.open_engine(path, busy_timeout_s=busy_timeout_s, read_only=True)
-        self._writer = Writer(self._writing, batch_limit=BATCH_LIMIT)
+        self._files = Files(path)
+        self._writer = Writer(self._writing, self._files, batch_limit=BATCH_LIMIT)
         self._readers = Readers(self._reading, threads=readers)
-        self._inode = 0
         self._open = False
 
     @property
@@ -102,17 +103,15 @@ class SqliteDatabase(Database):
         """As of Database; a file that was removed or replaced does not answer."""
         if not self._writer.alive:
             raise unavailable("the database is closed")
-        try:
-            there = self.path.stat().st_ino == self._inode
-        except OSError:
-            there = False
-        if not there:
-            raise unavailable("the database file was removed or replaced")
+        self._files.require()
         await self.read(sqlite.probe)
 
     def _prepare(self) -> sa.Connection:
+        if self._versions is not None:
+            # Not made here: beside a process that has lost its file, another one would be mistaken for it.
+            revision.require_file(self._versions, self.path)
         sqlite.create_file(self.path)
-        self._inode = self.path.stat().st_ino
+        self._files.opened()
         connection = self._writing.connect()
         try:
             sqlite.require_sound(connection, self.path)

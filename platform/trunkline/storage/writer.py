@@ -13,17 +13,20 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from trunkline.errors import ServiceError
 from trunkline.storage import sqlite
+from trunkline.storage.files import Files
 from trunkline.storage.work import Unit, WriterCounts
 
 
 class Writer:
     """The thread, its connection and its queue."""
 
-    def __init__(self, engine: sa.Engine, *, batch_limit: int) -> None:
+    def __init__(self, engine: sa.Engine, files: Files, *, batch_limit: int) -> None:
         self.counts = WriterCounts()
         """For tests and metrics."""
         self._engine = engine
+        self._files = files
         self._batch_limit = batch_limit
         self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._connection: sa.Connection | None = None
@@ -85,6 +88,9 @@ class Writer:
 
     def _attempt(self, units: Sequence[Unit]) -> bool:
         """Runs units in one transaction. False if nothing of it is kept; each unit has its error then, or none."""
+        if not self._are_there(units):
+            # The connection stays: as long as it does, what was committed can be read from the files it holds.
+            return True
         try:
             connection, transaction = self._begin()
         except Exception as error:  # noqa: BLE001  whatever it is, the callers must hear of it
@@ -102,8 +108,20 @@ class Writer:
             if len(units) == 1 and units[0].error is None:
                 units[0].error = error
             return False
+        if not self._are_there(units):
+            return True
         self.counts.units += sum(not unit.dropped and unit.error is None for unit in units)
         self.counts.commits += 1
+        return True
+
+    def _are_there(self, units: Sequence[Unit]) -> bool:
+        """Whether the files are those that were opened. If not, nobody is told that anything was kept."""
+        try:
+            self._files.require()
+        except ServiceError as error:
+            for unit in units:
+                unit.error = error
+            return False
         return True
 
     def _begin(self) -> tuple[sa.Connection, sa.RootTransaction]:
@@ -111,6 +129,7 @@ class Writer:
         self._connection = connection
         transaction = connection.begin()
         sqlite.begin(connection)
+        self._files.begun()
         return connection, transaction
 
     def _abandon(self, connection: sa.Connection, transaction: sa.RootTransaction) -> None:
@@ -122,6 +141,7 @@ class Writer:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._files.disconnected()
         if connection is not None:
             connection.close()
 

@@ -118,8 +118,8 @@ async def test_everything_is_away_at_the_start(terminal: Running, tmp_path: Path
 
 
 async def test_redis_and_the_database_go_and_come_back(terminal: Running, tmp_path: Path):
-    """B6: without Redis only dep.redis tells of it; without its database the service is ready for nothing and alive all
-    the same; both are back within 5 s, watchers see every change, and an unknown name is NOT_FOUND.
+    """B6, G4: without Redis only dep.redis tells of it; without its database the service is ready for nothing and alive
+    all the same; both are back within 5 s, watchers see every change, and an unknown name is NOT_FOUND.
     """
     redis = redis_of(terminal, tmp_path)
     await redis.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 from trunkline.errors import ServiceError
 from trunkline.storage import Database, Transaction, UnitOfWork
 from trunkline.storage.outbox import EVENT_LIMIT_BYTES
@@ -24,7 +25,7 @@ def text(length: int) -> str:
 async def publish(unit: UnitOfWork, text: str) -> None:
     """One effect and its event."""
 
-    def work(transaction: Transaction) -> Added:
+    def work(transaction: Transaction) -> Message:
         insert(f"of {len(text)}")(transaction.connection)
         message = Added(text=text)
         transaction.publish(message, key="t/s/1", subject="s", tenant_id="t")
@@ -57,7 +58,7 @@ async def test_an_event_just_below_the_limit_is_kept(database: Database, unit: U
 async def test_what_grows_is_refused_in_time(database: Database, unit: UnitOfWork, length: int, *, passes: bool):
     """E23: of what is published later, half the length is the most, so that its end can always be published."""
 
-    def work(transaction: Transaction) -> Added:
+    def work(transaction: Transaction) -> Message:
         insert("one")(transaction.connection)
         message = Added(text=text(length))
         transaction.foresee(message)
