@@ -15,6 +15,7 @@ from trunkline.events.consuming.rows import ConsumerRows
 from trunkline.events.pause import pause
 from trunkline.events.publishing.event_log_rows import EventLogRows
 from trunkline.events.publishing.relay import Relay
+from trunkline.events.streams.outage import Outage
 from trunkline.events.topics import Topic
 from trunkline.storage import Database, PlatformTables
 from trunkline.telemetry import event_metrics as metric
@@ -78,6 +79,8 @@ class Figures:
             tell(metric.CONFIRMED, sent.confirmed, service=service)
             tell(metric.LOST, sent.lost, service=service)
             tell(metric.TRIMMED, sent.trimmed, service=service)
+            tell(metric.RELAYS, float(self._relay.relays), service=service)
+            self._tell_outage("relay", self._relay.outage)
         for consumer in set(self._consumers.values()):
             done = consumer.counts
             tell(metric.APPLIED, done.applied, group=service)
@@ -87,6 +90,12 @@ class Figures:
             tell(metric.PASSED_OVER, done.holes, group=service)
             tell(metric.FILLED, done.filled, group=service)
             tell(metric.OWNED, len(consumer.owned), group=service)
+            self._tell_outage("consumer", consumer.outage)
+
+    def _tell_outage(self, loop: str, outage: Outage) -> None:
+        for reason, times in outage.begun.items():
+            self._into.tell(metric.OUTAGES, times, service=self._service, loop=loop, reason=reason)
+        self._into.tell(metric.OUTAGE_S, outage.lasts_s, service=self._service, loop=loop)
 
     def _look(self, connection: sa.Connection) -> None:
         tell, now = self._into.tell, self._clock.now()

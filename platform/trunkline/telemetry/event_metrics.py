@@ -40,6 +40,9 @@ PARKED_S = Metric("trunkline_consumer_oldest_parked_seconds", "gauge", "Age of t
 HOLES = Metric("trunkline_consumer_open_holes", "gauge", "Numbers that were passed over and have not come since.")
 LETTERS = Metric("trunkline_consumer_open_dead_letters", "gauge", "Dead letters that were not applied since.")
 REPEATS = Metric("trunkline_storage_repeats_total", "counter", "Transactions run again: others kept them from passing.")
+RELAYS = Metric("trunkline_relay_holds_lease", "gauge", "1 in the process that relays for its service, 0 in others.")
+OUTAGES = Metric("trunkline_event_outages_total", "counter", "Times Redis or the database was away, by reason.")
+OUTAGE_S = Metric("trunkline_event_outage_seconds", "gauge", "Since when it is away, in seconds; 0 while it is not.")
 OWNED = Metric("trunkline_consumer_owned_shards", "gauge", "Shards that this process owns.")
 
 COMMIT_TO_EFFECT = Metric(

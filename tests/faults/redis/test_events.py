@@ -65,7 +65,7 @@ async def test_memory_is_used_up(publisher: Database, reader: Database, server: 
         await client.config_set("maxmemory", 1)
         await publish(publisher, "second", "third")
         sender.wake()
-        await until(lambda: sender._outage.error is not None)
+        await until(lambda: sender.outage.error is not None)
         with pytest.raises(RedisUnavailable, match=r"OOM|memory"):
             await sender.check()
         unsent = [row["number"] for row in await rows(publisher, PLATFORM.outbox) if row["stream_id"] is None]
@@ -90,7 +90,7 @@ async def test_the_disk_of_its_log_is_full(publisher: Database, reader: Database
                 await until(lambda: _refuses(client))
                 await publish(publisher, "second", key=OTHER_KEY)
                 sender.wake()
-                await until(lambda: sender._outage.error is not None)
+                await until(lambda: sender.outage.error is not None)
                 (held,) = [row for row in await rows(publisher, PLATFORM.outbox) if row["stream_id"] is None]
                 assert held["key"] == OTHER_KEY
                 ballast.unlink()

@@ -112,10 +112,10 @@ async def test_redis_refuses_for_a_while(publisher, reader, proxy, error):
         proxy.plan.always(name, refuse(error))
     async with running(sender, receiver):
         await _day(publisher, sender)
-        await until(lambda: sender._outage._tries >= 4 and receiver._outage._tries >= 4, BOUND_S)
+        await until(lambda: sender.outage._tries >= 4 and receiver.outage._tries >= 4, BOUND_S)
         said = error.partition(" ")[2]  # the client takes the first word off, where it knows it
-        assert said in str(sender._outage.error)
-        assert said in str(receiver._outage.error)
+        assert said in str(sender.outage.error)
+        assert said in str(receiver.outage.error)
         assert await rows(reader, PLATFORM.inbox) == []
         await proxy.heal()
         await _settled(reader)

@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 from trunkline.events.figures import Figures
+from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage import Database
 from trunkline.telemetry import event_metrics
 from trunkline.telemetry.metrics import METRICS, Metrics
@@ -33,6 +34,32 @@ async def test_a_publisher_tells_of_its_outbox(publisher: Database, url: str):
     assert metrics.value("trunkline_outbox_unsent", topic="notes") == 0
     assert metrics.value("trunkline_outbox_unconfirmed", topic="notes") == 3
     assert metrics.value("trunkline_relay_sent_total", service=SOURCE) == 3
+
+
+async def test_who_relays_and_what_is_away_is_told(publisher: Database, own_server: EmbeddedRedis):
+    """One of two processes has the lease; an outage of Redis is counted with its reason, and lasts until it is back."""
+    metrics = Metrics()
+    first, second = relay(publisher, own_server.url), relay(publisher, own_server.url)
+    one = Figures(publisher, PLATFORM, SOURCE, first, TOPICS, {}, into=metrics.events)
+    other = Figures(publisher, PLATFORM, SOURCE, second, TOPICS, {}, into=metrics.events)
+    reason = {"service": SOURCE, "loop": "relay", "reason": "UNREACHABLE"}
+    async with running(first):
+        await until(lambda: first.relays)
+        async with running(second):
+            await _look(one, publisher)
+            assert metrics.value("trunkline_relay_holds_lease", service=SOURCE) == 1
+            await _look(other, publisher)
+            assert metrics.value("trunkline_relay_holds_lease", service=SOURCE) == 0
+        assert metrics.value("trunkline_event_outages_total", **reason) == 0
+        await own_server.stop()
+        await until(lambda: first.outage.error is not None)
+        await _look(one, publisher)
+        assert metrics.value("trunkline_event_outages_total", **reason) == 1
+        assert metrics.value("trunkline_event_outage_seconds", service=SOURCE, loop="relay") > 0
+        await own_server.start()
+        await until(lambda: first.outage.error is None)
+        await _look(one, publisher)
+        assert metrics.value("trunkline_event_outage_seconds", service=SOURCE, loop="relay") == 0
 
 
 async def test_ages_are_those_of_the_oldest(publisher: Database, url: str):

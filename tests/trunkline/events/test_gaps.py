@@ -131,7 +131,7 @@ async def test_patience_begins_anew_after_a_restart(reader: Database, client: Re
     clock.advance(60)
 
     async with running(second := consumer(reader, url, clock=clock)):
-        await until(lambda: second.next_due() is not None and second._outage.error is None)
+        await until(lambda: second.next_due() is not None and second.outage.error is None)
         await add(client, envelope(1))
         await until_seen(reader, [1, 2])
 

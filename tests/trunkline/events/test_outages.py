@@ -100,7 +100,7 @@ async def test_redis_stands_still(
         os.kill(own_server.pid, signal.SIGSTOP)
         await publish(publisher, "during")
         sender.wake()
-        await until(lambda: sender._outage.error)
+        await until(lambda: sender.outage.error)
         os.kill(own_server.pid, signal.SIGCONT)
         await publish(publisher, "after")
         await until_seen(reader, [1, 2, 3], "t/s/1")
@@ -186,13 +186,13 @@ async def test_the_database_is_away(tmp_path: Path, client: Redis, url: str, clo
         intruder = sqlite3.connect(tmp_path / "reader.db", isolation_level=None)
         intruder.execute("BEGIN IMMEDIATE")
         await add(client, envelope(2), envelope(3))
-        await until(lambda: receiver._outage._tries >= 5)
+        await until(lambda: receiver.outage._tries >= 5)
         with pytest.raises(RedisUnavailable, match="locked by somebody else"):
             await receiver.check()
         intruder.execute("ROLLBACK")
         intruder.close()
         await until_seen(database, [1, 2, 3])
-        await until(lambda: receiver._outage._tries == 0)
+        await until(lambda: receiver.outage._tries == 0)
 
     assert receiver.counts.parked == receiver.counts.dead == 0
     assert await rows(database, PLATFORM.dead_letter) == []

@@ -206,7 +206,7 @@ async def test_an_outage_is_one_line(publisher: Database, own_server: EmbeddedRe
         await sender.check()
         await own_server.stop()
         await publish(publisher, "two")
-        await until(lambda: sender._outage._tries >= 4)
+        await until(lambda: sender.outage._tries >= 4)
         with pytest.raises(RedisUnavailable):
             await sender.check()
         await own_server.start()
@@ -224,7 +224,7 @@ async def test_one_stream_that_refuses_holds_the_events_back(publisher: Database
     sender = relay(publisher, url)
 
     async with running(sender):
-        await until(lambda: sender._outage._tries >= 2)
+        await until(lambda: sender.outage._tries >= 2)
         assert [row["stream_id"] for row in await rows(publisher, PLATFORM.outbox)] == [None, None]
         await client.delete(stream_name("notes", shard_of(OTHER_KEY, 8)))
         await until(lambda: sender.counts.sent == 2)

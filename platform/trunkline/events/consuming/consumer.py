@@ -94,7 +94,8 @@ class Consumer:
             missing=self._gaps.ask if self._gaps is not None else lambda _key, _numbers: None,
         )
         self._flow = Flow(self._settling, self._decoder, self._acknowledge, clock)
-        self._outage = Outage(f"{group} consumer")
+        self.outage = Outage(f"{group} consumer", clock=clock)
+        """Its way to Redis and to its database."""
         self._appetite = Appetite()
         self._clock = clock
         self._looked = 0.0
@@ -136,7 +137,7 @@ class Consumer:
         Raises:
             RedisUnavailable: it cannot work.
         """
-        await self._outage.check()
+        await self.outage.check()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consumes until stop is set; the batch it is at is finished. To be stopped, not cancelled."""
@@ -153,7 +154,7 @@ class Consumer:
                     if isinstance(error, ServiceError) and not storage_away(error):
                         raise
                     # Whatever is wrong, the event is not to blame: it is read again.
-                    await pause(self._outage.failed(error), stop)
+                    await pause(self.outage.failed(error), stop)
         finally:
             await end(filling)
             await self._end()
@@ -178,13 +179,13 @@ class Consumer:
                 self._woken.clear()
                 await self._own(stop)
             if not self._ownership.owned:
-                self._outage.over()
+                self.outage.over()
                 await pause(BLOCK_S, stop, self._woken)
                 continue
             entries = await self._read_new()
             await self._handle(entries, stop, go_on=True)
             await self._settling.settle_parked()
-            self._outage.over()
+            self.outage.over()
             if (not entries or self._time_to_look) and await self._look(stop):
                 return
 

@@ -87,7 +87,8 @@ class Relay:
         self._changed = asyncio.Event()
         self._rows = OutboxRows(tables, self._topics)
         self._link = Link(redis_url, name=f"{source}-relay")
-        self._outage = Outage(f"{source} relay")
+        self.outage = Outage(f"{source} relay", clock=clock)
+        """Its way to Redis and to the outbox."""
         self._wanted = dict.fromkeys(self._topics, shards)
         self._clock = clock
         self._poll_s = poll_s
@@ -98,6 +99,11 @@ class Relay:
         )
         self._looked = 0.0
         self._verdict = server_check.Verdict()
+
+    @property
+    def relays(self) -> bool:
+        """Whether it is this process that relays."""
+        return self._leases.has(LEASE)
 
     def wake(self) -> None:
         """Tells it that something was committed; on the event loop."""
@@ -116,7 +122,7 @@ class Relay:
         Raises:
             RedisUnavailable: it cannot send.
         """
-        await self._outage.check()
+        await self.outage.check()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sends until stop is set, and then once more what is there; while it has the lease."""
@@ -133,14 +139,14 @@ class Relay:
                 except (RedisUnavailable, ServiceError) as error:
                     if isinstance(error, ServiceError) and not storage_away(error):
                         raise
-                    await pause(self._outage.failed(error), stop)
+                    await pause(self.outage.failed(error), stop)
         finally:
             await end([hearing])
             await self._end()
 
     async def _stand_by(self, stop: asyncio.Event) -> None:
         """Waits for the lease to be free, and tells who has it of what is committed here."""
-        self._outage.over()
+        self.outage.over()
         self._changed.clear()
         if not await pause(self._poll_s, stop, self._woken, self._changed) or not self._woken.is_set():
             return
@@ -177,7 +183,7 @@ class Relay:
         while not stop.is_set():
             self._woken.clear()
             more = await self._send()
-            self._outage.over()
+            self.outage.over()
             quiet = not more and not await pause(self._poll_s, stop, self._woken)
             if quiet or self._clock.monotonic() >= self._looked + self._poll_s:
                 await self._compare()
