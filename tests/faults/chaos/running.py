@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.shop import admin
+from deploy.local.system import SERVICES
 from tests.faults.chaos.auditing import kind_of, undelivered, unsafe, unsettled
 from tests.faults.chaos.faulting import Faulting
 from tests.faults.chaos.schedule import Fault, schedule
@@ -20,6 +21,7 @@ from tests.faults.chaos.trading import Trade, trade
 from tests.shop.books import published, select
 from tests.shop.effects import EFFECTS, SIGN
 from tests.shop.health import unwell
+from tests.shop.logs import log_complaints
 
 HEAL_S = 30.0
 """Seconds after the last fault is over within which everything must be drained and well."""
@@ -74,22 +76,26 @@ async def run_chaos(folder: Path, seed: int, seconds: float, told: Told = lambda
         await trading.open()
         told("the shop is open")
         selling = asyncio.create_task(trading.sell(), name="selling")
-        with _watched(shop, trading, report, told):
+        async with _watched(shop, trading, report, told):
             report.faults = await _inflict(Faulting(shop), schedule(seed, seconds), told, report)
         told("        all is whole again")
         try:
             await _settle(shop, trading, selling, report)
         except Exception as error:  # noqa: BLE001 - a run that broke is told of in its table
             report.wrong.append(f"{type(error).__name__}: {error}")
+        report.wrong += log_complaints(_logs(shop.var_dir), shop.var_dir)[:SHOWN]
         _sum_up(shop.var_dir, trading, report)
     return report
 
 
-@contextmanager
-def _watched(shop: ChaosShop, trading: Trade, report: Report, told: Told) -> Iterator[None]:
+@asynccontextmanager
+async def _watched(shop: ChaosShop, trading: Trade, report: Report, told: Told) -> AsyncIterator[None]:
     watching = asyncio.create_task(_watch(shop, trading, report, told), name="watching")
     yield
     watching.cancel()
+    for ended in await asyncio.gather(watching, return_exceptions=True):
+        if isinstance(ended, Exception):
+            report.wrong.append(f"nobody looked any more: {type(ended).__name__}: {ended}")
 
 
 async def _watch(shop: ChaosShop, trading: Trade, report: Report, told: Told) -> None:
@@ -140,6 +146,12 @@ async def _settle(shop: ChaosShop, trading: Trade, selling: asyncio.Task[None], 
         found = await undelivered(office, [tuple(row) for row in rows])
     report.delivered = len(rows) - len(found)
     report.wrong += found[:SHOWN]
+
+
+def _logs(var_dir: Path) -> str:
+    """What the services have said."""
+    logs = [path for name in SERVICES for path in var_dir.glob(f"log/*{name}.log")]
+    return "\n".join(path.read_text(errors="replace") for path in logs)
 
 
 def _behind(var_dir: Path) -> str:
