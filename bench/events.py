@@ -19,18 +19,21 @@ from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.telemetry.logs import configure_logs
 
 from bench.eventing import rival
-from bench.eventing.backlog import drain
+from bench.eventing.backlog import Round, backlogs
 from bench.eventing.consuming import Consuming
 from bench.eventing.latency import PER_S, at, latencies, middle
 from bench.eventing.relaying import Relaying
+from bench.eventing.selling import STEPS, WHOLE
 from bench.report import Result, absolute, console, content, ratio, show, write
 
 ROUNDS, QUICK_ROUNDS = 9, 2
 """Rounds of a measurement that counts, and of a look."""
 COUNT, RIVAL_COUNT, GROWTH_COUNT = 10_000, 3_000, 4_000
 """Events of a slice; of one that FastStream takes part in; of one of many sizes."""
-BACKLOG = 100_000
-"""Events that wait until relay and reader are started."""
+BACKLOG, SHORT, QUICK_SHORT = 100_000, 6_000, 1_500
+"""Events that gathered while Redis was away: the backlog, one that takes half a minute, and one for a look."""
+USUAL_S, QUICK_S = 30.0, 8.0
+"""Seconds of selling without a backlog before each; and for a look."""
 TERMINALS, SHARDS = 100, 8
 """Keys of the events, and streams they are spread over, unless that is what is measured."""
 LATENCY_S = 10.0
@@ -40,7 +43,7 @@ GROWTH = [(shards, 100) for shards in (1, 2, 4, 8)] + [(8, terminals) for termin
 TITLE = "events on one machine: outbox, Redis with its defaults, SQLite with synchronous=FULL"
 GOALS = {
     "relay_rate": 0.6, "consumer_rate": 0.4, "consumer_rate_single": 1.0, "consumer_rate_faststream": 3.0,
-    "commit_to_effect_p50_ms": 5.0, "commit_to_effect_p99_ms": 50.0,
+    "commit_to_effect_p50_ms": 5.0, "commit_to_effect_p99_ms": 50.0, "backlog_sale_p99": 1.2,
 }  # fmt: skip
 PACKAGES = ("faststream",)
 Way = Callable[[], Awaitable[float]]
@@ -59,6 +62,8 @@ class Bench:
     """How often each pair is measured."""
     progress: Progress
     """Shown while they run."""
+    quick: bool = False
+    """It is only a look."""
     missing: list[tuple[str, str]] = field(default_factory=list)
     """What could not be measured, and why."""
 
@@ -152,24 +157,38 @@ async def growth(bench: Bench) -> list[Result]:
 
 
 async def backlog(bench: Bench) -> list[Result]:
-    """A backlog that drains while sales go on in the process that relays it. Once: it takes minutes."""
-    folder = bench.folder / "backlog"
-    folder.mkdir()
-    step = bench.progress.add_task("backlog", total=1)
-    redis = EmbeddedRedis(folder / "redis")
-    await redis.start()
-    try:
-        seen = await drain(folder, redis, BACKLOG)
-    finally:
-        await redis.stop()
-    bench.progress.advance(step)
-    of = f"{BACKLOG:,} events"
+    """Sales in the whole shop while backlogs drain: short ones between times without, and then the long one."""
+    short, count, usual_s = (QUICK_SHORT, QUICK_SHORT, QUICK_S) if bench.quick else (SHORT, BACKLOG, USUAL_S)
+    step = bench.progress.add_task("backlog", total=bench.rounds + 1)
+    seen = []
+    async with backlogs(bench.folder / "shop") as shop:
+        for _ in range(bench.rounds):
+            seen.append(await shop.drain(short, usual_s))
+            bench.progress.advance(step)
+        whole = await shop.drain(count, usual_s)
+        bench.progress.advance(step)
     return [
-        ratio("backlog_commit_p99", [seen.draining_p99_ms], "the same without", [seen.usual_p99_ms], goal=1.2),
-        absolute("backlog_drained_per_s", [seen.per_s], of, better="higher"),
-        absolute("backlog_publisher_grew_mb", [seen.publisher_mb], of),
-        absolute("backlog_reader_most_mb", [seen.reader_mb], of),
+        *sales(seen, f"drained by {short:,}"),
+        *sales([whole], f"drained by {count:,}", "_whole"),
+        absolute("backlog_drained_per_s", [count / whole.drained_s], f"{count:,} events", better="higher"),
+        *(absolute(f"backlog_{name}_grew_mb", [mb], f"{count:,} events") for name, mb in whole.grew_mb.items()),
     ]
+
+
+def sales(seen: Sequence[Round], of: str, suffix: str = "") -> list[Result]:
+    """Sales while a backlog drains beside sales without one; whole, and by their steps."""
+    (usual, p99), (_, p50) = (zip(*(one.at_ms(WHOLE, share) for one in seen), strict=True) for share in (0.99, 0.5))
+    found = [
+        ratio(f"backlog_sale_p99{suffix}", p99, "without a backlog", usual, goal=GOALS["backlog_sale_p99"]),
+        absolute(f"backlog_sale_p99_ms{suffix}", p99, of),
+        absolute(f"backlog_sale_p50_ms{suffix}", p50, of),
+    ]
+    if suffix:
+        return found
+    for step in STEPS:
+        usual, p99 = zip(*(one.at_ms(step, 0.99) for one in seen), strict=True)
+        found.append(ratio(f"backlog_{step}_p99", p99, "without a backlog", usual))
+    return found
 
 
 PARTS = {
@@ -202,7 +221,7 @@ async def measure(args: argparse.Namespace, out: Console) -> None:
         redis = EmbeddedRedis(Path(folder) / "redis")
         await redis.start()
         try:
-            bench = Bench(Path(folder), redis, rounds, progress)
+            bench = Bench(Path(folder), redis, rounds, progress, args.quick)
             for name, part in PARTS.items():
                 if args.only in (None, name):
                     found += await part(bench)

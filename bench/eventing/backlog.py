@@ -1,123 +1,138 @@
-"""A backlog drains while a publisher goes on selling: what its commits take meanwhile, and what memory it needs."""
+"""A backlog drains while the shop goes on selling: what a sale takes meanwhile, and what memory everybody needs."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
+import sqlite3
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import sqlalchemy as sa
-from trunkline.events import Relay
-from trunkline.launcher.embedded import EmbeddedRedis
-from trunkline.storage import Database, Outbox
-from trunkline.storage.leases import Leases
+from trunkline.launcher.launch import Launched
+from trunkline.launcher.ports import free_port, free_range
+from trunkline.launcher.readiness import wait_redis
+from trunkline.launcher.system import REDIS
+from trunkline.settings import PlatformSettings
 
-from bench.eventing.feed import PLATFORM, TOPIC, append, fill_outbox, opened
-from bench.eventing.latency import at, until_confirmed
+from bench.eventing.feed import TOPIC, fill_outbox, opened
+from bench.eventing.latency import at
+from bench.eventing.selling import Selling, Sold, selling
+from deploy.local.settings import LocalSettings
+from deploy.local.start import started
+from deploy.local.system import SERVICES
+from services.cart.storage.tables import METADATA
 
-TERMINALS, SELLING = 100, 1000
-"""Terminals of the backlog; number of the one that sells."""
-PER_S = 10
-"""Sales a second: each a commit with its event, in the process that relays."""
-USUAL_S = 15.0
-"""Seconds of selling without a backlog."""
-DRAIN_S = 600.0
+TERMINALS = 100
+"""Terminals of the backlog, of a tenant beside the demo shop."""
+WARM_S = 10.0
+"""Seconds of selling before the first round."""
+DRAIN_S = 1200.0
 """Seconds that a drain may take."""
+LOOK_S = 0.25
+"""Seconds between two looks at how far it is, and at memory."""
+PUBLISHER = TOPIC.publisher
+GROUPS = sorted(TOPIC.groups)
+"""Who has to have all of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """What was seen."""
+@dataclass(slots=True)
+class Round:
+    """What was seen in one round."""
 
-    usual_p99_ms: float
-    """Of a commit without a backlog."""
-    draining_p99_ms: float
-    """While it drained."""
-    per_s: float
-    """Events of the backlog that had their effect, a second."""
-    publisher_mb: float
-    """By how much the publisher's memory grew while it drained."""
-    reader_mb: float
-    """Most memory that the reader had."""
+    usual: Sold
+    """Sales without a backlog."""
+    draining: Sold = field(default_factory=Sold)
+    """Sales while it drained."""
+    drained_s: float = 0.0
+    """Seconds from the first effect to the last."""
+    relayed_s: float = 0.0
+    """Seconds until everything was in the streams."""
+    grew_mb: dict[str, float] = field(default_factory=dict)
+    """Service → by how much its memory grew at most."""
 
-
-async def drain(folder: Path, redis: EmbeddedRedis, count: int) -> Drained:
-    """Publishes so many events while nobody relays or reads, then has them relayed and read."""
-    async with opened(folder / "cart.db") as database:
-        await fill_outbox(database, count, TERMINALS)
-        began, sold = time.monotonic(), list[float]()
-        await _sell(database, sold, lambda: time.monotonic() - began > USUAL_S)
-        reader = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bench.eventing.reader_program", str(folder / "report.db"), redis.url,
-            str(folder / "kept.json"),
-        )  # fmt: skip
-        try:
-            return await _drain(database, redis, reader.pid, count, sorted(sold))
-        finally:
-            reader.send_signal(signal.SIGTERM)
-            await reader.wait()
+    def at_ms(self, step: str, share: float) -> tuple[float, float]:
+        """What a share of the steps of a kind does not exceed: usually, and while it drained."""
+        return at(sorted(self.usual.took_ms[step]), share), at(sorted(self.draining.took_ms[step]), share)
 
 
-async def _drain(database: Database, redis: EmbeddedRedis, reader: int, count: int, usual: list[float]) -> Drained:
-    leases = Leases(database, PLATFORM)
-    relay = Relay(database, PLATFORM, redis.url, source=TOPIC.publisher, topics=[TOPIC], leases=leases)
-    stop, over, sold, memory = asyncio.Event(), asyncio.Event(), list[float](), list[float]()
-    before, began = _rss_mb(0), time.monotonic()
-    running = [asyncio.create_task(one.run(stop)) for one in (leases, relay)]
-    selling = asyncio.create_task(_sell(database, sold, over.is_set, wake=relay.wake))
-    watching = asyncio.create_task(_watch(reader, memory, over))
-    try:
+class Backlogs:
+    """A shop that sells, with everything of it as a process of its own, and backlogs in its cart's outbox."""
+
+    def __init__(self, running: Launched, selling: Selling, var_dir: Path) -> None:
+        self._running = running
+        self._selling = selling
+        self._var_dir = var_dir
+        self._published = 0
+
+    async def drain(self, count: int, usual_s: float) -> Round:
+        """Sells as usual; then lets a backlog gather while Redis is away, and sells while it drains."""
+        seen = Round(await self._selling.sell_for(usual_s))
+        await asyncio.to_thread(self._running.supervisor.stop, REDIS)
+        async with opened(self._var_dir / PUBLISHER / f"{PUBLISHER}.db", METADATA) as database:
+            await fill_outbox(database, count, TERMINALS, after=self._published)
+        before, memory = self._done(), self._memory()
+        self._published += count
+        await asyncio.to_thread(self._running.supervisor.start, REDIS)
+        await wait_redis(self._running.system.redis_url)
         async with asyncio.timeout(DRAIN_S):
-            while relay.counts.sent < count:  # noqa: ASYNC110 - nobody tells of it
-                await asyncio.sleep(0.1)
-            over.set()
-            await selling
-            await until_confirmed(redis.url, DRAIN_S)
-    finally:
-        over.set()
-        stop.set()
-        await asyncio.gather(*running, watching)
-        await leases.end()
-    took = time.monotonic() - began
-    return Drained(at(usual, 0.99), at(sorted(sold), 0.99), count / took, max(0.0, _rss_mb(0) - before), max(memory))
+            await _until(lambda: self._done() > before)
+            began, over = time.monotonic(), asyncio.Event()
+            draining = asyncio.create_task(self._selling.sell(over.is_set))
+            try:
+                while not self._all_done():
+                    await asyncio.sleep(LOOK_S)
+                    if not seen.relayed_s and not self._unsent():
+                        seen.relayed_s = time.monotonic() - began
+                    for name, mb in self._memory().items():
+                        seen.grew_mb[name] = max(seen.grew_mb.get(name, 0.0), mb - memory[name])
+                seen.drained_s = time.monotonic() - began
+            finally:
+                over.set()
+                seen.draining = await draining
+        return seen
+
+    def _all_done(self) -> bool:
+        """Whether every group has everything of the backlog: how far they are, each key in its order."""
+        return all(self._reached(group) == self._published for group in GROUPS)
+
+    def _done(self) -> int:
+        return sum(self._reached(group) for group in GROUPS)
+
+    def _reached(self, group: str) -> int:
+        return self._ask(group, "SELECT sum(number) FROM consumer_position WHERE key LIKE 'bench/%'")
+
+    def _unsent(self) -> int:
+        return self._ask(PUBLISHER, "SELECT 1 FROM outbox WHERE stream_id IS NULL LIMIT 1")
+
+    def _ask(self, service: str, query: str) -> int:
+        address = f"file:{self._var_dir / service / service}.db?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=5.0, isolation_level=None)) as connection:
+            row = connection.execute(query).fetchone()
+        return row[0] or 0 if row else 0
+
+    def _memory(self) -> Mapping[str, float]:
+        """Megabytes that each of those has that are concerned."""
+        states = self._running.supervisor.states()
+        return {one.name: _rss_mb(one.pid) for one in states if one.name in {PUBLISHER, *GROUPS}}
 
 
-async def _sell(
-    database: Database, took_ms: list[float], over: Callable[[], bool], *, wake: Callable[[], None] | None = None
-) -> None:
-    """Sells at a steady pace until it is over."""
-    outbox, number, began = Outbox(PLATFORM, TOPIC.publisher), len(took_ms), time.monotonic()
-    last = await database.read(lambda connection: connection.scalar(_LAST)) or 0
-    while not over():
-        await asyncio.sleep(max(0.0, began + number / PER_S - time.monotonic()))
-        number, started = number + 1, time.perf_counter()
-        await database.write(partial(_sale, outbox, last + number))
-        took_ms.append((time.perf_counter() - started) * 1000)
-        if wake is not None:
-            wake()
+@asynccontextmanager
+async def backlogs(folder: Path) -> AsyncIterator[Backlogs]:
+    """A shop with all its processes, in a folder of its own, its terminals open and warm."""
+    settings = PlatformSettings(profile="development", var_dir=folder, redis_url="")
+    local = LocalSettings(base_port=free_range(len(SERVICES)), redis_port=free_port())
+    async with started(settings, local) as running, selling(running.system, settings) as sellers:
+        await sellers.sell_for(WARM_S)
+        yield Backlogs(running, sellers, folder)
 
 
-_NUMBERS = PLATFORM.outbox_number.c
-_LAST = sa.select(_NUMBERS.number).where(_NUMBERS.key == f"bench/bench/{SELLING}")
-
-
-def _sale(outbox: Outbox, number: int, connection: sa.Connection) -> None:
-    append(outbox, connection, SELLING, number)
-
-
-async def _watch(pid: int, memory: list[float], over: asyncio.Event) -> None:
-    memory.append(_rss_mb(pid))
-    while not over.is_set():
-        await asyncio.sleep(0.5)
-        memory.append(_rss_mb(pid))
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - of other processes nobody tells
+        await asyncio.sleep(LOOK_S / 5)
 
 
 def _rss_mb(pid: int) -> float:
-    """Memory of a process; 0: this one."""
-    status = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii")
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(status.split("VmRSS:")[1].split()[0]) / 1024

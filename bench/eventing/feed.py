@@ -117,11 +117,11 @@ async def opened(path: Path, metadata: sa.MetaData = METADATA) -> AsyncIterator[
         await database.close()
 
 
-async def fill_outbox(database: Database, count: int, terminals: int) -> None:
-    """Publishes sales of some terminals in turn; nobody sends them yet."""
+async def fill_outbox(database: Database, count: int, terminals: int, *, after: int = 0) -> None:
+    """Publishes sales of some terminals in turn; so many have been published before. Nobody sends them yet."""
     outbox = Outbox(PLATFORM, TOPIC.publisher)
-    for start in range(0, count, CHUNK):
-        chunk = range(start, min(start + CHUNK, count))
+    for start in range(after, after + count, CHUNK):
+        chunk = range(start, min(start + CHUNK, after + count))
 
         def publish(connection: sa.Connection, chunk: range = chunk) -> None:
             for index in chunk:

@@ -12,6 +12,7 @@ import structlog
 
 from trunkline import headers
 from trunkline.call import InboundCall, became_current, new_request_id
+from trunkline.foreground import FOREGROUND
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.overload import limited
@@ -48,9 +49,10 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
         became_current(inbound)
         told.started()
         host.running += 1
+        started = timer()
         if latency is not None:
             limit.began()
-        started = timer()
+            FOREGROUND.began = started
         code, answer = "OK", None
         try:
             answer = await proceed(call)

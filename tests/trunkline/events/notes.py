@@ -18,6 +18,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Relay, topic_of
 from trunkline.events.consuming.gaps import GapSource
 from trunkline.events.topics import shard_of, stream_name
+from trunkline.foreground import FOREGROUND, Foreground
 from trunkline.storage import Database, Outbox, SqliteDatabase, new_metadata, platform_tables
 from trunkline.storage.leases import Leases
 
@@ -160,7 +161,14 @@ def leases_of(database: Database) -> Leases:
     return _LEASES[database]
 
 
-def relay(database: Database, url: str, *, shards: int = 8, poll_s: float = 0.05) -> Relay:
+def relay(
+    database: Database,
+    url: str,
+    *,
+    shards: int = 8,
+    poll_s: float = 0.05,
+    foreground: Foreground = FOREGROUND,
+) -> Relay:
     """The relay of the notebook."""
     return Relay(
         database,
@@ -171,6 +179,7 @@ def relay(database: Database, url: str, *, shards: int = 8, poll_s: float = 0.05
         leases=Leases(database, PLATFORM),
         shards=shards,
         poll_s=poll_s,
+        foreground=foreground,
     )
 
 

@@ -58,6 +58,7 @@ class OutboxRows:
             .order_by(outbox.c.id)
             .limit(sa.bindparam("_limit"))
         )
+        self._newest = sa.select(sa.func.max(outbox.c.id))
         self._any_unconfirmed = sa.select(outbox.c.id).where(tables.unconfirmed).limit(1)
         self._mark_sent = (
             sa.update(outbox)
@@ -85,6 +86,10 @@ class OutboxRows:
     def unsent(self, connection: sa.Connection, limit: int) -> list[Unsent]:
         """Rows to send next, in the order of their commits. Chosen by state: a late commit is not passed over."""
         return [Unsent(*row) for row in connection.execute(self._unsent, {"_limit": limit})]
+
+    def newest(self, connection: sa.Connection) -> int:
+        """Id of the newest row, of any topic; 0: there is none."""
+        return connection.scalar(self._newest) or 0
 
     def mark_sent(self, connection: sa.Connection, rows: Sequence[Sent]) -> None:
         """Keeps where rows were sent to."""

@@ -14,6 +14,7 @@ from trunkline.errors import ServiceError
 from trunkline.events.pause import end, pause
 from trunkline.events.publishing.hints import Hints
 from trunkline.events.publishing.outbox import OutboxRows, Sent, Unsent
+from trunkline.events.publishing.pace import Pace
 from trunkline.events.publishing.reconciling import Reconciling, RelayCounts
 from trunkline.events.shard import Shard
 from trunkline.events.streams import server_check
@@ -21,6 +22,7 @@ from trunkline.events.streams.link import Link, RedisUnavailable
 from trunkline.events.streams.outage import Outage, storage_away
 from trunkline.events.topics import DEFAULT_SHARDS, Topic, TopicError, shard_of
 from trunkline.faultpoints import faultpoint
+from trunkline.foreground import FOREGROUND, Foreground
 from trunkline.storage import Database, PlatformTables
 from trunkline.storage.leases import LeaseLost, Leases
 
@@ -56,6 +58,7 @@ class Relay:
         clock: Clock = SYSTEM_CLOCK,
         poll_s: float = POLL_S,
         window_s: float = WINDOW_S,
+        foreground: Foreground = FOREGROUND,
     ) -> None:
         """Puts the parts together.
 
@@ -71,6 +74,7 @@ class Relay:
             clock: Stamps what is decided.
             poll_s: Seconds between two looks for what no wake-up told of.
             window_s: Seconds that entries stay in the streams, once every group has confirmed them.
+            foreground: Calls that a backlog yields to.
 
         Raises:
             TopicError: it publishes nothing.
@@ -93,6 +97,7 @@ class Relay:
         self._clock = clock
         self._poll_s = poll_s
         self._woken = asyncio.Event()
+        self._foreground, self._pace = foreground, Pace()
         self._shards: dict[str, int] = {}
         self._reconciling = Reconciling(
             database, self._rows, self._link, self._topics, self._write, self.counts, clock=clock, window_s=window_s
@@ -114,6 +119,7 @@ class Relay:
 
     def _woken_by_hint(self) -> None:
         if self._leases.has(LEASE):
+            self._foreground.note()
             self._woken.set()
 
     async def check(self) -> None:
@@ -215,16 +221,18 @@ class Relay:
         While one is marked as sent the next is on its way already.
         """
         until, held, marking = self._clock.monotonic() + self._poll_s, set[int](), list[asyncio.Task[None]]()
+        rows: Sequence[Unsent] = ()
         try:
             while self._clock.monotonic() < until:
-                rows = await self._unsent(held)
+                rows = rows or await self._unsent(held)
                 if not rows:
                     return False
-                sent = await self._append(rows)
+                batch, rows = await self._turn(rows)
+                sent = await self._append(batch)
                 await _all(marking)
                 held = {one.id for one in sent}
                 marking.append(asyncio.create_task(self._mark(sent)))
-                if len(sent) < len(rows):
+                if len(sent) < len(batch):
                     break
             return True
         finally:
@@ -233,8 +241,18 @@ class Relay:
     async def _unsent(self, held: Collection[int]) -> list[Unsent]:
         """The next rows, without those that are being marked."""
         limit = BATCH + len(held)
+        if self._foreground.is_active():
+            self._pace.note(await self._database.read(self._rows.newest), self._clock.monotonic())
         rows = await self._database.read(lambda connection: self._rows.unsent(connection, limit))
         return [row for row in rows if row.id not in held][:BATCH]
+
+    async def _turn(self, rows: Sequence[Unsent]) -> tuple[Sequence[Unsent], Sequence[Unsent]]:
+        """Which of some rows are sent next, after calls had their turn; and the others."""
+        if not self._foreground.is_active():
+            return rows, ()
+        count, rest_s = self._pace.slice(rows[0].id, len(rows))
+        await asyncio.sleep(rest_s)
+        return rows[:count], rows[count:]
 
     async def _append(self, rows: Sequence[Unsent]) -> list[Sent]:
         faultpoint("relay.before_xadd")

@@ -1,0 +1,60 @@
+"""How fast a backlog is sent while calls are served."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+from trunkline.events.publishing.pace import BACKLOG, PER_S, SLICE, Pace
+from trunkline.events.topics import shard_of, stream_name
+from trunkline.foreground import RECENT_S, Foreground
+from trunkline.storage import Database
+
+from tests.trunkline.events.notes import KEY, numbers, publish, relay, running, until
+
+STREAM = stream_name("notes", shard_of(KEY, 8))
+
+
+def test_a_backlog_is_sent_in_slices():
+    """While calls are served a few events are sent at a time, at a steady pace; a few that wait are no backlog."""
+    pace = Pace()
+    pace.note(newest=100, now=0.0)
+    assert pace.slice(first=100 - BACKLOG, waiting=256) == (SLICE, SLICE / PER_S)
+    assert pace.slice(first=100 - BACKLOG, waiting=3) == (3, SLICE / PER_S)
+    assert pace.slice(first=100 - BACKLOG + 1, waiting=BACKLOG) == (BACKLOG, 0.0)
+
+
+def test_a_backlog_becomes_shorter():
+    """Whatever is published meanwhile, twice as much is sent; and no more than usual when that is over."""
+    pace = Pace()
+    pace.note(newest=1_000, now=10.0)
+    pace.note(newest=1_500, now=10.5)
+    assert pace.per_s == PER_S  # too early to tell
+    pace.note(newest=2_000, now=12.0)
+    assert pace.per_s == 2 * 500
+    pace.note(newest=2_001, now=13.0)
+    assert pace.per_s == PER_S
+    pace.note(newest=9_000, now=16.0)  # nobody has looked for so long that it may all be old
+    assert pace.per_s == PER_S
+
+
+async def test_a_relay_yields_to_calls(publisher: Database, client: Redis, url: str):
+    """While calls are served it sends a backlog slice by slice; when there are none any more, all at once."""
+    now, count = 0.0, 1_000
+    foreground = Foreground(lambda: now)
+    foreground.note()
+    await publish(publisher, *map(str, range(count)))
+    sender, steps, before = relay(publisher, url, foreground=foreground), list[int](), 0
+
+    def note() -> int:
+        nonlocal before
+        if sender.counts.sent > before:
+            steps.append(sender.counts.sent - before)
+            before = sender.counts.sent
+        return before
+
+    async with running(sender):
+        await until(lambda: note() >= 5 * SLICE)
+        now = RECENT_S
+        await until(lambda: note() == count)
+    assert steps[:5] == [SLICE] * 5
+    assert max(steps) > SLICE
+    assert await numbers(client, STREAM) == list(range(1, count + 1))
