@@ -73,6 +73,7 @@ class Figures:
         tell, service = self._into.tell, self._service
         for cause, repeats in self._database.counts.repeats.copy().items():
             tell(metric.REPEATS, repeats, service=service, cause=cause)
+        tell(metric.LOG_BYTES, self._database.log_bytes, service=service)
         if self._relay is not None:
             sent = self._relay.counts
             tell(metric.SENT, sent.sent, service=service)

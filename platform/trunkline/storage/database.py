@@ -28,6 +28,11 @@ class Database(ABC):
     def counts(self) -> WriterCounts:
         """What was written since it started."""
 
+    @property
+    def log_bytes(self) -> int:
+        """Length of a write-ahead log that is kept beside the database; 0 where a server keeps it."""
+        return 0
+
     @abstractmethod
     async def open(self) -> None:
         """Checks that its tables are the right ones, and starts.

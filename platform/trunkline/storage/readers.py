@@ -45,7 +45,7 @@ class Readers:
     def _query(self, query: Callable[[sa.Connection], T]) -> T:
         try:
             connection = self._connection()
-            with connection.begin():
+            with sqlite.ending(connection), connection.begin():
                 sqlite.begin(connection, writing=False)
                 return query(connection)
         except Exception as error:

@@ -25,6 +25,9 @@ SOUND_S = 2.0
 LOOK_STEPS = 10_000
 """Steps of SQLite's machine between two looks at the clock."""
 
+READ_S = 30.0
+"""Seconds that a read may take: as long as it does, the write-ahead log cannot be folded into the file."""
+
 _UNAVAILABLE = {
     sqlite3.SQLITE_BUSY: "the database is locked by somebody else",
     sqlite3.SQLITE_LOCKED: "the database is locked by somebody else",
@@ -80,6 +83,17 @@ def check_foreign_keys(connection: sa.Connection) -> None:
     broken = driver(connection).execute("PRAGMA foreign_key_check").fetchone()
     if broken is not None:
         raise sqlite3.IntegrityError(f"a row of {broken[0]} points at no row of {broken[2]}")
+
+
+@contextmanager
+def ending(connection: sa.Connection, *, clock: Clock = SYSTEM_CLOCK) -> Iterator[None]:
+    """Statements inside the block are interrupted READ_S after its beginning."""
+    raw, end = driver(connection), clock.monotonic() + READ_S
+    raw.set_progress_handler(lambda: clock.monotonic() >= end, LOOK_STEPS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
 
 
 def require_sound(connection: sa.Connection, path: Path, *, clock: Clock = SYSTEM_CLOCK) -> None:

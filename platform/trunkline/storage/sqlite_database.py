@@ -66,6 +66,11 @@ class SqliteDatabase(Database):
         """What the writer has done since it started."""
         return self._writer.counts
 
+    @property
+    def log_bytes(self) -> int:
+        """As of Database."""
+        return self._files.log_bytes
+
     async def open(self) -> None:
         """Takes its share of the file's lock, and does as of Database."""
         try:
@@ -104,6 +109,7 @@ class SqliteDatabase(Database):
         if not self._writer.alive:
             raise unavailable("the database is closed")
         self._files.require()
+        self._files.watch_log()
         await self.read(sqlite.probe)
 
     def _prepare(self) -> sa.Connection:

@@ -43,6 +43,7 @@ REPEATS = Metric("trunkline_storage_repeats_total", "counter", "Transactions run
 RELAYS = Metric("trunkline_relay_holds_lease", "gauge", "1 in the process that relays for its service, 0 in others.")
 OUTAGES = Metric("trunkline_event_outages_total", "counter", "Times Redis or the database was away, by reason.")
 OUTAGE_S = Metric("trunkline_event_outage_seconds", "gauge", "Since when it is away, in seconds; 0 while it is not.")
+LOG_BYTES = Metric("trunkline_storage_log_bytes", "gauge", "Length of the write-ahead log beside the database file.")
 OWNED = Metric("trunkline_consumer_owned_shards", "gauge", "Shards that this process owns.")
 
 COMMIT_TO_EFFECT = Metric(
