@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from deploy.local.ledger import SALE, Ledger, Transaction
+from tests.faults.chaos.auditing import unsafe
 from tests.shop.books import complaints, opened
 from tests.shop.effects import wrong_effects
 from tests.shop.healed import healed
@@ -18,9 +20,10 @@ from tests.shop.running import RunningShop
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("shop")]
 A_SUM = "(SELECT max(rowid) FROM figure WHERE name = 'TAX')"
+A_SALE = "(SELECT max(rowid) FROM inbox WHERE topic = 'tranlog')"
 WITH_EVENTS = ("cart", "terminal", "report", "journal", "stock")
 WRONG_EVENTS = {
-    "has lost": ("report", "DELETE FROM inbox WHERE rowid = (SELECT max(rowid) FROM inbox)"),
+    "has lost": ("report", f"DELETE FROM inbox WHERE rowid = {A_SALE}"),
     "has another": ("stock", "UPDATE inbox SET event_id = 'x' WHERE rowid = 1"),
     "has what nobody sent": ("journal", "UPDATE inbox SET number = 999 WHERE rowid = 1"),
     "has applied": ("stock", "UPDATE inbox SET rowid = 99999 WHERE rowid = 1"),
@@ -79,6 +82,34 @@ def test_a_wrong_effect_is_noticed(copies: Path, complaint: str):
     assert wrong_effects(copies) == []
     with spoilt(copies, *WRONG_EFFECTS[complaint]):
         assert complaint in "\n".join(wrong_effects(copies))
+
+
+@pytest.mark.parametrize("complaint", ["has another", "has what nobody sent", "has applied"])
+def test_a_wrong_event_is_noticed_at_any_time(copies: Path, complaint: str):
+    """What no event that is still on its way can explain shows while others are."""
+    assert unsafe(copies, []) == []
+    with spoilt(copies, *WRONG_EVENTS[complaint]):
+        assert complaint in "\n".join(unsafe(copies, []))
+
+
+@pytest.mark.parametrize("complaint", ["entries of the journal", "figures of report", "stock of", "does not follow"])
+def test_a_wrong_effect_is_noticed_at_any_time(copies: Path, complaint: str):
+    """So does an effect that is missing, doubled or other than that of its event."""
+    with spoilt(copies, *WRONG_EFFECTS[complaint]):
+        assert complaint in "\n".join(unsafe(copies, []))
+
+
+def test_an_effect_without_its_inbox_row_is_noticed_at_any_time(copies: Path):
+    """It would be had again; an event that is not there at all is only late."""
+    with spoilt(copies, *WRONG_EVENTS["has lost"]):
+        assert "figures of report" in "\n".join(unsafe(copies, []))
+
+
+def test_a_sale_that_cart_has_not_is_noticed_at_any_time(copies: Path):
+    """What a till was answered is there, once, as it was answered."""
+    answered = Transaction(kind=SALE, terminal_no=1, transaction_no=99_999)
+    (complaint,) = unsafe(copies, [Ledger([answered])])
+    assert "cart has it 0 times" in complaint
 
 
 def test_what_must_not_be_logged_is_noticed(shop: RunningShop):

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ from pos.cart.v1.transaction_service_pb2 import GetDeliveryRequest
 from pos.cart.v1.transaction_service_pb2_grpc import TransactionServiceStub
 from pos.type.v1.transaction_kind_pb2 import TransactionKind
 from trunk.event.v1.consumer_service_pb2 import DELIVERY_STATE_DELIVERED, DeliveryState
+from trunkline.errors import ServiceError
 
 from deploy.local.calls import Caller, surely
 from deploy.local.ledger import Ledger
-from tests.shop.books import Published, complaints, inbox, misreceived, opened, published, topics
+from tests.shop.books import Published, complaints, inbox, misreceived, opened, published, select, topics
 from tests.shop.effects import EFFECTS, wrong_effects
 
 AT_ONCE = 8
 """Transactions that are asked after at a time."""
+NEWEST = 3
+"""Transactions that are asked after while faults go on."""
+ASK_S = 1.0
+"""Seconds that such an answer may take."""
 
 
 def unsafe(var_dir: Path, ledgers: Iterable[Ledger]) -> list[str]:
@@ -90,4 +96,26 @@ async def undelivered(office: Caller, transactions: Iterable[tuple[str, int, int
             found.append(f"{store_code}/{terminal_no}#{transaction_no} is said to be {words}")
 
     await asyncio.gather(*(ask(*one) for one in transactions))
+    return found
+
+
+async def overstated(office: Caller, var_dir: Path) -> list[str]:
+    """Of the last transactions, what is said to be DELIVERED to a group that does not have it.
+
+    Who does not answer now says nothing wrong.
+    """
+    stub = TransactionServiceStub(office.channel("cart"))
+    columns = "tenant_id, store_code, terminal_no, transaction_no"
+    newest = f"SELECT {columns} FROM transaction_record ORDER BY create_time DESC LIMIT {NEWEST}"
+    rows, found = await asyncio.to_thread(select, var_dir, "cart", newest), list[str]()
+    for tenant, store, terminal, number in map(tuple, rows):
+        request = GetDeliveryRequest(store_code=store, terminal_no=terminal, transaction_no=number)
+        try:
+            answer = await stub.GetDelivery(request, timeout=ASK_S)
+        except ServiceError:
+            continue
+        place = ("tranlog", f"{tenant}/{store}/{terminal}", number)
+        for group in [one.group for one in answer.deliveries if one.state == DELIVERY_STATE_DELIVERED]:
+            if place not in await asyncio.to_thread(inbox, partial(select, var_dir, group)):
+                found.append(f"{place} is said to be delivered to {group}, which has not applied it")
     return found

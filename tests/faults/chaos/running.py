@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deploy.local.shop import admin
 from deploy.local.system import SERVICES
-from tests.faults.chaos.auditing import kind_of, undelivered, unsafe, unsettled
+from tests.faults.chaos.auditing import kind_of, overstated, undelivered, unsafe, unsettled
 from tests.faults.chaos.faulting import Faulting
 from tests.faults.chaos.schedule import Fault, schedule
 from tests.faults.chaos.shop import ChaosShop, chaos_shop
@@ -101,13 +101,15 @@ async def _watched(shop: ChaosShop, trading: Trade, report: Report, told: Told) 
 async def _watch(shop: ChaosShop, trading: Trade, report: Report, told: Told) -> None:
     """Safety at all times: the books are right while everything breaks."""
     began = time.monotonic()
-    while True:
-        found = await asyncio.to_thread(unsafe, shop.var_dir, trading.ledgers)
-        report.wrong += [f"after {time.monotonic() - began:.0f} s: {one}" for one in found[:SHOWN]]
-        report.looks += 1
-        behind = await asyncio.to_thread(_behind, shop.var_dir)
-        told(f"{time.monotonic() - began:6.1f} s  {trading.sales} sales, {behind}, {len(report.wrong)} complaints")
-        await asyncio.sleep(LOOK_S)
+    async with admin(shop.system, shop.settings) as office:
+        while True:
+            found = await asyncio.to_thread(unsafe, shop.var_dir, trading.ledgers)
+            found += await overstated(office, shop.var_dir)
+            report.wrong += [f"after {time.monotonic() - began:.0f} s: {one}" for one in found[:SHOWN]]
+            report.looks += 1
+            behind = await asyncio.to_thread(_behind, shop.var_dir)
+            told(f"{time.monotonic() - began:6.1f} s  {trading.sales} sales, {behind}, {len(report.wrong)} complaints")
+            await asyncio.sleep(LOOK_S)
 
 
 async def _inflict(faulting: Faulting, faults: Sequence[Fault], told: Told, report: Report) -> dict[str, int]:
