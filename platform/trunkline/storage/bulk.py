@@ -18,7 +18,30 @@ _INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postg
 """With a clause for rows that are there already."""
 
 
-class Bulk:
+class Prepared:
+    """A statement that is run for many rows of parameters."""
+
+    def __init__(self, names: Sequence[str], make: Callable[[sa.Dialect], sa.ClauseElement]) -> None:
+        """Describes the statement.
+
+        Args:
+            names: Of its parameters.
+            make: The statement, for a kind of database.
+        """
+        self._names = tuple(names)
+        self._make = make
+        self._made: dict[str, _Statement] = {}
+
+    def run(self, connection: sa.Connection, columns: Sequence[Sequence[Any]]) -> None:
+        """Runs it; parameters are given column by column, in the order of their names: all of one length."""
+        dialect = connection.dialect
+        statement = self._made.get(dialect.name)
+        if statement is None:
+            statement = self._made[dialect.name] = _Statement(self._make(dialect), self._names, dialect)
+        statement.run(connection, columns)
+
+
+class Bulk(Prepared):
     """Inserts into some columns of a table."""
 
     def __init__(self, table: sa.Table, names: Sequence[str], *, replaces: Sequence[str] = ()) -> None:
@@ -30,41 +53,32 @@ class Bulk:
             replaces: Of those whose values are replaced where the row's primary key is there already. Without any,
                 such a row fails the work.
         """
-        self._table = table
-        self._names = tuple(names)
-        self._replaces = tuple(replaces)
-        self._made: dict[str, _Statement] = {}
+
+        def make(dialect: sa.Dialect) -> sa.ClauseElement:
+            parameters = {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
+            insert = _INSERT[dialect.name](table).values(parameters)
+            if replaces:
+                replaced = {name: insert.excluded[name] for name in replaces}
+                insert = insert.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
+            return insert  # type: ignore[no-any-return]
+
+        super().__init__(names, make)
 
     def insert(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Inserts rows in their order; each has a value for every column."""
-        self.insert_columns(connection, [[row[name] for row in rows] for name in self._names])
-
-    def insert_columns(self, connection: sa.Connection, columns: Sequence[Sequence[Any]]) -> None:
-        """Inserts rows that are given column by column, in the order of the names: all of one length."""
-        dialect = connection.dialect
-        statement = self._made.get(dialect.name)
-        if statement is None:
-            statement = self._made[dialect.name] = _Statement(self._table, self._names, self._replaces, dialect)
-        statement.run(connection, columns)
+        self.run(connection, [[row[name] for row in rows] for name in self._names])
 
 
 class _Statement:
-    def __init__(self, table: sa.Table, names: tuple[str, ...], replaces: tuple[str, ...], dialect: sa.Dialect) -> None:
-        insert = _INSERT[dialect.name](table).values(
-            {name: sa.bindparam(name, type_=table.c[name].type) for name in names}
-        )
-        if replaces:
-            insert = insert.on_conflict_do_update(
-                index_elements=list(table.primary_key.columns), set_={name: insert.excluded[name] for name in replaces}
-            )
-        compiled = insert.compile(dialect=dialect)
+    def __init__(self, statement: sa.ClauseElement, names: tuple[str, ...], dialect: sa.Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
         self._text = str(compiled)
         # Either the driver takes values by their place, in the order of the statement, or by name.
-        positions = getattr(compiled, "positiontup", None)
-        self._named = not positions
-        self._names = tuple(positions or names)
+        self._named = not getattr(compiled, "positiontup", None)
+        self._names = names if self._named else tuple(compiled.positiontup)
         self._order = [names.index(name) for name in self._names]
-        self._processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in self._names]
+        types = [compiled.binds[name].type for name in self._names]
+        self._processors = [type_.dialect_impl(dialect).bind_processor(dialect) for type_ in types]
 
     def run(self, connection: sa.Connection, columns: Sequence[Sequence[Any]]) -> None:
         ordered = [
@@ -85,38 +99,42 @@ def _processed(values: Sequence[Any], process: Callable[[Any], Any]) -> list[Any
 
 
 class Lookup:
-    """Finds the rows of a table whose column has one of many values."""
+    """Finds the rows of a table whose column has one of many values, or none of them."""
 
-    def __init__(self, query: sa.Select[Any], column: sa.ColumnElement[str]) -> None:
+    def __init__(self, query: sa.Select[Any], column: sa.ColumnElement[Any], *, without: bool = False) -> None:
         """Describes what is found.
 
         Args:
             query: What is read, and which rows it is read of beside; it may have parameters of its own.
-            column: The column; a text.
+            column: The column: of texts or of whole numbers.
+            without: Those rows are found that have none of the values.
         """
         self._query = query
         self._column = column
-        self._made: dict[str, tuple[str, tuple[str, ...] | None]] = {}
+        self._without = without
+        self._made: dict[str, Any] = {}
 
-    def rows(self, connection: sa.Connection, values: Iterable[str], **parameters: Any) -> Sequence[Any]:
+    def rows(self, connection: sa.Connection, values: Iterable[Any], **parameters: Any) -> Sequence[Any]:
         """The rows, as the driver gives them."""
         dialect = connection.dialect
-        if dialect.name not in self._made:
-            compiled = self._query.where(_one_of(self._column, dialect)).compile(dialect=dialect)
-            self._made[dialect.name] = str(compiled), tuple(getattr(compiled, "positiontup", None) or ()) or None
-        text, positions = self._made[dialect.name]
-        given = {**parameters, "_values": list(values)}
-        if positions is None:
-            return connection.exec_driver_sql(text, given).all()
+        made = self._made.get(dialect.name)
+        if made is None:
+            made = self._made[dialect.name] = self._query.where(self._condition(dialect)).compile(dialect=dialect)
+        given = {**made.params, **parameters, "_values": list(values)}
+        positions = getattr(made, "positiontup", None)
+        if not positions:
+            return connection.exec_driver_sql(made.string, given).all()
         given["_values"] = json.dumps(given["_values"])
-        return connection.exec_driver_sql(text, tuple(given[name] for name in positions)).all()
+        return connection.exec_driver_sql(made.string, tuple(given[name] for name in positions)).all()
 
-
-def _one_of(column: sa.ColumnElement[str], dialect: sa.Dialect) -> sa.ColumnElement[bool]:
-    if dialect.name == "sqlite":
-        each = sa.func.json_each(sa.bindparam("_values", type_=sa.Text)).table_valued("value")
-        return column.in_(sa.select(each.c.value))
-    return column == sa.any_(sa.bindparam("_values", type_=sa.ARRAY(sa.Text)))
+    def _condition(self, dialect: sa.Dialect) -> sa.ColumnElement[bool]:
+        column = self._column
+        if dialect.name == "sqlite":
+            each = sa.func.json_each(sa.bindparam("_values", type_=sa.Text)).table_valued("value")
+            values = sa.select(each.c.value)
+            return column.not_in(values) if self._without else column.in_(values)
+        array = sa.bindparam("_values", type_=sa.ARRAY(column.type))
+        return column != sa.all_(array) if self._without else column == sa.any_(array)
 
 
 class PendingRows:

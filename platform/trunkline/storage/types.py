@@ -42,3 +42,11 @@ class Instant(TypeDecorator[datetime]):
 def row_id() -> TypeEngine[int]:
     """An integer key the database gives out, rising: 64 bits wide everywhere."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def unindexed(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    """A text that is not looked up in an index over its column.
+
+    SQLite's planner prefers an index over all rows that has the column to a partial one over the few that are wanted.
+    """
+    return column.concat(sa.literal_column("''"))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.storage import Database
-from trunkline.storage.bulk import Bulk, Lookup, PendingRows, _Statement
+from trunkline.storage.bulk import Bulk, Lookup, PendingRows, Prepared, _Statement
 
 from tests.trunkline.storage.bench import PLATFORM
 from tests.trunkline.storage.kinds import BOTH
@@ -96,8 +96,34 @@ async def test_rows_are_found_by_many_values(database: Database):
     assert await database.read(found()) == []
 
 
+async def test_rows_are_found_that_have_none_of_many_values(database: Database):
+    """Numbers, too."""
+    table = PLATFORM.inbox
+    await database.write(lambda connection: Bulk(table, NAMES).insert(connection, [_row(1), _row(2), _row(3)]))
+    lookup = Lookup(sa.select(table.c.number).order_by(table.c.number), table.c.number, without=True)
+
+    def numbers_without(*values: int) -> Callable[[sa.Connection], list[int]]:
+        return lambda connection: [number for (number,) in lookup.rows(connection, values)]
+
+    assert await database.read(numbers_without(2, 7)) == [1, 3]
+    assert await database.read(numbers_without()) == [1, 2, 3]
+    assert await database.read(numbers_without(1, 2, 3)) == []
+
+
+async def test_a_statement_is_run_for_many_rows(database: Database):
+    """Whatever it is: its parameters go by their names."""
+    table = PLATFORM.inbox
+    await database.write(lambda connection: Bulk(table, NAMES).insert(connection, [_row(1), _row(2), _row(3)]))
+    at = sa.bindparam("_time", type_=table.c.apply_time.type)
+    statement = sa.update(table).where(table.c.number == sa.bindparam("_number")).values(apply_time=at)
+    prepared = Prepared(("_time", "_number"), lambda _: statement)
+    await database.write(lambda connection: prepared.run(connection, [[NOW, NOW], [1, 3]]))
+    assert await database.read(_all) == [_row(1) | {"apply_time": NOW}, _row(2), _row(3) | {"apply_time": NOW}]
+
+
 def test_the_statement_for_postgresql_takes_names():
     """Psycopg's own form; an instant stays one."""
-    statement = _Statement(PLATFORM.inbox, NAMES, (), postgresql.psycopg.dialect())  # type: ignore[no-untyped-call]
+    dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
+    statement = _Statement(sa.insert(PLATFORM.inbox).values(dict.fromkeys(NAMES, None)), NAMES, dialect)
     assert "%(consumer_group)s" in statement._text
     assert statement._named

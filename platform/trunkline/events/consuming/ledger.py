@@ -54,9 +54,7 @@ class Ledger:
         if moved:
             count = len(moved)
             topics, keys = zip(*moved, strict=True)
-            self._move.insert_columns(
-                connection, ([self._group] * count, topics, keys, list(moved.values()), [now] * count)
-            )
+            self._move.run(connection, ([self._group] * count, topics, keys, list(moved.values()), [now] * count))
 
     def add_inbox(self, connection: sa.Connection, applied: Sequence[Arrival], now: datetime) -> None:
         """Notes that events were applied."""
@@ -70,7 +68,7 @@ class Ledger:
                 [arrival.envelope.id for arrival in applied if arrival.envelope is not None],
                 [now] * count,
             )
-            self._add_inbox.insert_columns(connection, columns)
+            self._add_inbox.run(connection, columns)
 
     def hole_open(self, connection: sa.Connection, key: Key, number: int) -> bool:
         """Whether a number was passed over, and nothing has filled it."""

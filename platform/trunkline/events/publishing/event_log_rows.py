@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trunkline.storage import PlatformTables
+from trunkline.storage.types import unindexed
 
 SPAN = 5_000
 """Rows that are looked at for one page: what a rare event costs."""
@@ -151,8 +152,9 @@ class EventLogRows:
         summed = sa.select(numbers.topic, sa.func.sum(numbers.number), count).group_by(numbers.topic)
         for topic, published, keys in connection.execute(summed):
             found.get(topic, {}).update(published=int(published), keys=keys)
+        topic_of_row = unindexed(columns.topic)
         for name, condition in (("unsent", self._tables.unsent), ("unconfirmed", self._tables.unconfirmed)):
-            pending = sa.select(columns.topic, count, oldest).where(condition).group_by(columns.topic)
+            pending = sa.select(topic_of_row, count, oldest).where(condition).group_by(topic_of_row)
             for topic, events, time in connection.execute(pending):
                 told = found.get(topic, {})
                 before = told.get("oldest_pending_time", time)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.stream_id import StreamId
 from trunkline.storage import PlatformTables
+from trunkline.storage.bulk import Lookup, Prepared
+from trunkline.storage.types import unindexed
 
 CHUNK = 500
 """Rows marked in one transaction, so that calls do not wait for it."""
 _AFTER_ALL = "~"
 
 
-@dataclass(frozen=True, slots=True)
-class Unsent:
+class Unsent(NamedTuple):
     """An event that has yet to be sent."""
 
     id: int
@@ -31,8 +32,7 @@ class Unsent:
     """Its envelope, serialized."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """An event that was sent."""
 
     id: int
@@ -52,15 +52,17 @@ class OutboxRows:
         self._settings = tables.outbox_setting
         outbox = self._outbox = tables.outbox
         self._unconfirmed = tables.unconfirmed
-        self._unsent = (
+        topic = unindexed(outbox.c.topic)
+        unsent = (
             sa.select(outbox.c.id, outbox.c.topic, outbox.c.key, outbox.c.envelope)
-            .where(tables.unsent, outbox.c.topic.in_(list(topics)))
+            .where(tables.unsent, sa.or_(*(topic == name for name in topics)))
             .order_by(outbox.c.id)
             .limit(sa.bindparam("_limit"))
         )
+        self._unsent = Lookup(unsent, outbox.c.id, without=True)
         self._newest = sa.select(sa.func.max(outbox.c.id))
         self._any_unconfirmed = sa.select(outbox.c.id).where(tables.unconfirmed).limit(1)
-        self._mark_sent = (
+        mark_sent = (
             sa.update(outbox)
             .where(outbox.c.id == sa.bindparam("_id"))
             .values(
@@ -69,6 +71,7 @@ class OutboxRows:
                 confirmed=sa.bindparam("_confirmed"),
             )
         )
+        self._mark_sent = Prepared(("_id", "_shard", "_stream_id", "_confirmed"), lambda _: mark_sent)
 
     def decide_shards(self, connection: sa.Connection, wanted: Mapping[str, int], now: datetime) -> dict[str, int]:
         """Shards of each topic: as they were decided first. Keys would change streams, and lose their order."""
@@ -83,9 +86,15 @@ class OutboxRows:
             connection.execute(sa.insert(table), rows)
         return {topic: decided.get(topic, shards) for topic, shards in wanted.items()}
 
-    def unsent(self, connection: sa.Connection, limit: int) -> list[Unsent]:
-        """Rows to send next, in the order of their commits. Chosen by state: a late commit is not passed over."""
-        return [Unsent(*row) for row in connection.execute(self._unsent, {"_limit": limit})]
+    def unsent(self, connection: sa.Connection, limit: int, held: Collection[int] = ()) -> list[Unsent]:
+        """Rows to send next, in the order of their commits. Chosen by state: a late commit is not passed over.
+
+        Args:
+            connection: Of the transaction.
+            limit: Most rows.
+            held: Rows that are on their way already.
+        """
+        return [Unsent._make(row) for row in self._unsent.rows(connection, held, _limit=limit)]
 
     def newest(self, connection: sa.Connection) -> int:
         """Id of the newest row, of any topic; 0: there is none."""
@@ -93,18 +102,13 @@ class OutboxRows:
 
     def mark_sent(self, connection: sa.Connection, rows: Sequence[Sent]) -> None:
         """Keeps where rows were sent to."""
-        connection.execute(
-            self._mark_sent,
-            [
-                {
-                    "_id": row.id,
-                    "_shard": row.shard,
-                    "_stream_id": row.stream_id.sortable,
-                    "_confirmed": row.confirmed,
-                }
-                for row in rows
-            ],
+        columns = (
+            [row.id for row in rows],
+            [row.shard for row in rows],
+            [row.stream_id.sortable for row in rows],
+            [row.confirmed for row in rows],
         )
+        self._mark_sent.run(connection, columns)
 
     def lost_from(self, connection: sa.Connection, states: Mapping[Shard, ShardState]) -> list[Shard]:
         """Streams that lack entries which not every group has confirmed."""

@@ -218,33 +218,34 @@ class Relay:
     async def _send(self) -> bool:
         """Sends batch after batch, for a while; says whether there may be more.
 
-        While one is marked as sent the next is on its way already.
+        While one is on its way the next is read, and the one before is marked as sent.
         """
-        until, held, marking = self._clock.monotonic() + self._poll_s, set[int](), list[asyncio.Task[None]]()
-        rows: Sequence[Unsent] = ()
+        until, rows = self._clock.monotonic() + self._poll_s, await self._unsent(())
+        marking: asyncio.Task[None] | None = None
+        marked: set[int] = set()
         try:
-            while self._clock.monotonic() < until:
-                rows = rows or await self._unsent(held)
-                if not rows:
-                    return False
-                batch, rows = await self._turn(rows)
-                sent = await self._append(batch)
-                await _all(marking)
-                held = {one.id for one in sent}
-                marking.append(asyncio.create_task(self._mark(sent)))
+            while rows and self._clock.monotonic() < until:
+                held = {row.id for row in rows} | marked
+                batch, rest = await self._turn(rows)
+                sent, rows = await asyncio.gather(self._append(batch), self._following(rest, held))
+                if marking is not None:
+                    await marking
+                marked, marking = {one.id for one in sent}, asyncio.create_task(self._mark(sent))
                 if len(sent) < len(batch):
-                    break
-            return True
+                    return True
+            return bool(rows)
         finally:
-            await _all(marking)
+            if marking is not None:
+                await marking
 
-    async def _unsent(self, held: Collection[int]) -> list[Unsent]:
-        """The next rows, without those that are being marked."""
-        limit = BATCH + len(held)
+    async def _following(self, rest: Sequence[Unsent], held: Collection[int]) -> Sequence[Unsent]:
+        return rest or await self._unsent(held)
+
+    async def _unsent(self, held: Collection[int]) -> Sequence[Unsent]:
+        """The next rows, without those that are on their way."""
         if self._foreground.is_active():
             self._pace.note(await self._database.read(self._rows.newest), self._clock.monotonic())
-        rows = await self._database.read(lambda connection: self._rows.unsent(connection, limit))
-        return [row for row in rows if row.id not in held][:BATCH]
+        return await self._database.read(lambda connection: self._rows.unsent(connection, BATCH, held))
 
     async def _turn(self, rows: Sequence[Unsent]) -> tuple[Sequence[Unsent], Sequence[Unsent]]:
         """Which of some rows are sent next, after calls had their turn; and the others."""
@@ -271,9 +272,3 @@ class Relay:
 
     def _shard(self, row: Unsent) -> Shard:
         return Shard(row.topic, shard_of(row.key, self._shards[row.topic]))
-
-
-async def _all(tasks: list[asyncio.Task[None]]) -> None:
-    """Waits for tasks, and forgets them."""
-    while tasks:
-        await tasks.pop()
