@@ -2,7 +2,7 @@
 way to Redis breaks, and Redis itself restarts, crashes, loses its last words or all; four tills sell. Then it heals.
 
 `python -m tests.faults.chaos --seed 7 --minutes 5` (`make chaos SHOP=1 SEED=7 MINUTES=5`) prints its seed first, what
-it does as it goes, and a table. What is done, and when, is a pure function of seed and length.
+it does as it goes, and a table. What is done, and when, is a pure function of seed, length and `--every`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from trunkline.telemetry.quiet import quieten_logs
 
 from tests.faults.chaos.running import run_chaos
+from tests.faults.chaos.schedule import EVERY_S
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="what decides everything; by chance if not given")
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--every", type=float, default=EVERY_S, help="seconds between two faults")
     parser.add_argument("--json", action="store_true", help="the table for scripts")
     options = parser.parse_args(arguments)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told(f"seed {seed}")
     told(f"databases and logs: {folder}")
     quieten_logs()
-    report = asyncio.run(run_chaos(folder, seed, options.minutes * 60, told))
+    report = asyncio.run(run_chaos(folder, seed, options.minutes * 60, told, every_s=options.every))
     table = asdict(report)
     print(json.dumps(table) if options.json else "\n".join(_shown(name, value) for name, value in table.items()))
     return 1 if report.wrong else 0

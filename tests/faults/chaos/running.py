@@ -15,7 +15,7 @@ from deploy.local.shop import admin
 from deploy.local.system import SERVICES
 from tests.faults.chaos.auditing import kind_of, overstated, undelivered, unsafe, unsettled
 from tests.faults.chaos.faulting import Faulting
-from tests.faults.chaos.schedule import Fault, schedule
+from tests.faults.chaos.schedule import EVERY_S, Fault, schedule
 from tests.faults.chaos.shop import ChaosShop, chaos_shop
 from tests.faults.chaos.trading import Trade, trade
 from tests.shop.books import published, select
@@ -68,7 +68,9 @@ class Report:
     """What was not as it must be."""
 
 
-async def run_chaos(folder: Path, seed: int, seconds: float, told: Told = lambda _: None) -> Report:
+async def run_chaos(
+    folder: Path, seed: int, seconds: float, told: Told = lambda _: None, *, every_s: float = EVERY_S
+) -> Report:
     """Runs a schedule in a shop of its own."""
     report = Report(seed, seconds)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
@@ -77,7 +79,7 @@ async def run_chaos(folder: Path, seed: int, seconds: float, told: Told = lambda
         told("the shop is open")
         selling = asyncio.create_task(trading.sell(), name="selling")
         async with _watched(shop, trading, report, told):
-            report.faults = await _inflict(Faulting(shop), schedule(seed, seconds), told, report)
+            report.faults = await _inflict(Faulting(shop), schedule(seed, seconds, every_s), told, report)
         told("        all is whole again")
         try:
             await _settle(shop, trading, selling, report)

@@ -1,4 +1,4 @@
-"""What happens to the shop, and when. Pure: it follows from the seed and the length."""
+"""What happens to the shop, and when. Pure: it follows from the seed, the length, and how dense it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 EVERY_S = 2.0
-"""Seconds between two faults."""
+"""Seconds between two faults, unless told otherwise."""
 LONGEST_S = {"stop": 6.0, "lock_database": 7.0, "join": 12.0, "half": 1.0, "blackhole": 4.0}
 """Seconds a fault takes at most, where it is not three. A database is locked for longer than writers wait for it."""
 KINDS = {
@@ -59,7 +59,7 @@ class Fault:
         return f"{self.kind}{of} for {self.for_s} s"
 
 
-def schedule(seed: int, seconds: float) -> list[Fault]:
+def schedule(seed: int, seconds: float, every_s: float = EVERY_S) -> list[Fault]:
     """All that happens, in its order."""
     chance, faults, at_s = random.Random(seed), list[Fault](), 1.0
     while at_s < seconds:
@@ -67,5 +67,5 @@ def schedule(seed: int, seconds: float) -> list[Fault]:
         (service,) = chance.choices(list(VICTIMS), list(VICTIMS.values()))
         longest_s = LONGEST_S.get(kind, 3.0)
         faults.append(Fault(round(at_s, 2), kind, service, round(chance.uniform(0.1, 1.0) * longest_s, 2)))
-        at_s += EVERY_S * chance.uniform(0.5, 1.5)
+        at_s += every_s * chance.uniform(0.5, 1.5)
     return faults

@@ -15,6 +15,7 @@ from trunkline.cli.examination import redis_facts
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.errors import ServiceError
 from trunkline.events import Relay, tail
+from trunkline.events.streams import outage
 from trunkline.events.streams.server_check import verdict_on
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
@@ -47,8 +48,8 @@ from tests.trunkline.events.notes import (
 )
 
 PLATFORM_CODE = Path(__file__).parents[3] / "platform" / "trunkline"
-SAID = {"NOGROUP", "UNBLOCKED", "BUSYGROUP"}
-"""Words in capitals that Redis says, and we do not."""
+ANSWERS = {*outage.SAID, outage.UNREACHABLE, outage.REFUSED, "BUSYGROUP"}
+"""Words in capitals that Redis says, or that are said of it."""
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ def test_the_table_has_nothing_younger_than_the_oldest_server():
 
 def test_no_command_stands_in_our_code_that_is_never_sent_here():
     """Words in capitals in whatever speaks to Redis are commands of the table, their options, or what Redis says."""
-    known = {word for name, one in COMMANDS.items() for word in (*name.split(), *one.options)} | SAID
+    known = {word for name, one in COMMANDS.items() for word in (*name.split(), *one.options)} | ANSWERS
     found = {word for path in _speakers() for word in _words(path)}
     assert found - known == set()
 

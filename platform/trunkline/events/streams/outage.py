@@ -22,6 +22,8 @@ AGAIN_S = 5.0
 """Seconds between two lines about one outage, at least: a server that comes up says something else every second."""
 UNREACHABLE = "UNREACHABLE"
 """The reason where Redis does not answer, or not to the end."""
+REFUSED = "REFUSED"
+"""The reason where it answers something else than was asked."""
 SAID = frozenset(
     {
         *("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOAUTH", "NOGROUP", "NOPERM", "NOREPLICAS"),
@@ -40,7 +42,7 @@ def reason_of(error: Exception) -> str:
     code = _CODE.match(str(error))
     if code is None:
         return UNREACHABLE
-    return code[0] if code[0] in SAID else "REFUSED"
+    return code[0] if code[0] in SAID else REFUSED
 
 
 class Outage:
