@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from trunkline.launcher.launch import Launched
 from trunkline.launcher.ports import free_port, free_range
-from trunkline.launcher.readiness import wait_redis
 from trunkline.launcher.system import REDIS
 from trunkline.settings import PlatformSettings
 
@@ -47,8 +46,6 @@ class Round:
     """Sales while it drained."""
     drained_s: float = 0.0
     """Seconds from the first effect to the last."""
-    relayed_s: float = 0.0
-    """Seconds until everything was in the streams."""
     grew_mb: dict[str, float] = field(default_factory=dict)
     """Service → by how much its memory grew at most."""
 
@@ -72,25 +69,24 @@ class Backlogs:
         await asyncio.to_thread(self._running.supervisor.stop, REDIS)
         async with opened(self._var_dir / PUBLISHER / f"{PUBLISHER}.db", METADATA) as database:
             await fill_outbox(database, count, TERMINALS, after=self._published)
-        before, memory = self._done(), self._memory()
         self._published += count
+        before, memory = self._done(), _Memory(self._pids())
         await asyncio.to_thread(self._running.supervisor.start, REDIS)
-        await wait_redis(self._running.system.redis_url)
         async with asyncio.timeout(DRAIN_S):
-            await _until(lambda: self._done() > before)
+            # In an outage sales go on; what they take until the backlog begins to move is not counted.
+            await self._selling.sell(lambda: self._done() > before)
             began, over = time.monotonic(), asyncio.Event()
             draining = asyncio.create_task(self._selling.sell(over.is_set))
             try:
-                while not self._all_done():
+                # Threads look: this one has its clock in its hand.
+                while not await asyncio.to_thread(self._all_done):
+                    await asyncio.to_thread(memory.look)
                     await asyncio.sleep(LOOK_S)
-                    if not seen.relayed_s and not self._unsent():
-                        seen.relayed_s = time.monotonic() - began
-                    for name, mb in self._memory().items():
-                        seen.grew_mb[name] = max(seen.grew_mb.get(name, 0.0), mb - memory[name])
                 seen.drained_s = time.monotonic() - began
             finally:
                 over.set()
                 seen.draining = await draining
+        seen.grew_mb = memory.grew_mb
         return seen
 
     def _all_done(self) -> bool:
@@ -103,19 +99,28 @@ class Backlogs:
     def _reached(self, group: str) -> int:
         return self._ask(group, "SELECT sum(number) FROM consumer_position WHERE key LIKE 'bench/%'")
 
-    def _unsent(self) -> int:
-        return self._ask(PUBLISHER, "SELECT 1 FROM outbox WHERE stream_id IS NULL LIMIT 1")
-
     def _ask(self, service: str, query: str) -> int:
         address = f"file:{self._var_dir / service / service}.db?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=5.0, isolation_level=None)) as connection:
             row = connection.execute(query).fetchone()
         return row[0] or 0 if row else 0
 
-    def _memory(self) -> Mapping[str, float]:
-        """Megabytes that each of those has that are concerned."""
-        states = self._running.supervisor.states()
-        return {one.name: _rss_mb(one.pid) for one in states if one.name in {PUBLISHER, *GROUPS}}
+    def _pids(self) -> Mapping[str, int]:
+        """Processes of those that are concerned."""
+        return {one.name: one.pid for one in self._running.supervisor.states() if one.name in {PUBLISHER, *GROUPS}}
+
+
+class _Memory:
+    """By how much processes grow, at most."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._before = {name: _rss_mb(pid) for name, pid in pids.items()}
+        self.grew_mb = dict.fromkeys(pids, 0.0)
+
+    def look(self) -> None:
+        for name, pid in self._pids.items():
+            self.grew_mb[name] = max(self.grew_mb[name], _rss_mb(pid) - self._before[name])
 
 
 @asynccontextmanager
@@ -126,11 +131,6 @@ async def backlogs(folder: Path) -> AsyncIterator[Backlogs]:
     async with started(settings, local) as running, selling(running.system, settings) as sellers:
         await sellers.sell_for(WARM_S)
         yield Backlogs(running, sellers, folder)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - of other processes nobody tells
-        await asyncio.sleep(LOOK_S / 5)
 
 
 def _rss_mb(pid: int) -> float:
