@@ -14,7 +14,7 @@ def migrate(
         str, typer.Argument(help="Its database file, made if it is not there; or postgresql://user@host:port/name.")
     ],
 ) -> None:
-    """Bring a database to the newest migration of its service, which must not run."""
+    """Bring a database to the newest migration of its service, which must not run on a file."""
     from trunkline.cli.packages import module_of, versions_of
     from trunkline.redaction import redacted
     from trunkline.storage.migrate import upgrade, upgrade_postgres

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -16,11 +16,13 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 
 from trunkline.storage import migrate, sqlite
-from trunkline.storage.revision import VERSION_TABLE, head
+from trunkline.storage.revision import FLOOR_TABLE, VERSION_TABLE, head
 from trunkline.storage.types import Instant
 
 T = TypeVar("T")
 
+_HARMLESS = re.compile(r": column .*(nullable=True|default=(?!None))|: index .*unique=(0|False)")
+"""Additions to a table that a release does not notice."""
 _PACKAGE = '"""Migrations, oldest first; each is written once and never changed."""\n'
 _TEMPLATE = '''"""{message}."""
 
@@ -79,8 +81,38 @@ def differences(metadata: sa.MetaData, versions_dir: Path) -> list[str]:
     return lines + [f"only in the tables: {part}" for part in sorted(wanted - migrated)]
 
 
+def unsuitable(metadata: sa.MetaData, versions_dir: Path) -> list[str]:
+    """What migrations change that older releases, which they say they suit, could not work with; empty as it should be.
+
+    Those releases write the columns they know, so there may be new tables, indexes that are not unique, and columns
+    that may be null or have a default.
+    """
+    shapes, found = dict[str, set[str]](), list[str]()
+    for path in sorted(versions_dir.glob("[0-9]*.py")):
+        shapes[path.name] = _at_head_of(metadata, [versions_dir / name for name in (*shapes, path.name)])
+        if "\noldest_release = " in path.read_text(encoding="utf-8"):
+            before, after = list(shapes.values())[-2:]
+            found += [f"{path.name}: {part}" for part in sorted((before - after) | _needed(after - before))]
+    return found
+
+
+def _at_head_of(metadata: sa.MetaData, scripts: Sequence[Path]) -> set[str]:
+    with tempfile.TemporaryDirectory() as directory:
+        for path in scripts:
+            (Path(directory) / path.name).write_bytes(path.read_bytes())
+        return _at_head(metadata, Path(directory), _shape)
+
+
+def _needed(added: set[str]) -> set[str]:
+    """Those of the additions that whoever does not know them runs into."""
+    new = {part.removeprefix("table ") for part in added if part.startswith("table ")}
+    old = {part for part in added if not part.startswith("table ") and part.partition(":")[0] not in new}
+    return {part for part in old if not _HARMLESS.search(part)}
+
+
 def _draft(connection: sa.Connection, metadata: sa.MetaData, imports: set[str]) -> str:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+    options = {"compare_type": True, "render_as_batch": True, "include_name": _is_of_a_service}
+    context = MigrationContext.configure(connection, opts=options)
     operations = produce_migrations(context, metadata).upgrade_ops
     assert operations is not None
 
@@ -94,6 +126,10 @@ def _draft(connection: sa.Connection, metadata: sa.MetaData, imports: set[str]) 
     return "\n".join(line for line in code.splitlines() if not line.lstrip().startswith("# ###")).strip()
 
 
+def _is_of_a_service(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or name != FLOOR_TABLE
+
+
 def _shape_of(connection: sa.Connection, metadata: sa.MetaData) -> set[str]:
     metadata.create_all(connection)
     return _shape(connection)
@@ -103,7 +139,7 @@ def _shape(connection: sa.Connection) -> set[str]:
     """Everything the database knows about its tables, a line each."""
     inspector = sa.inspect(connection)
     parts: set[str] = set()
-    for table in set(inspector.get_table_names()) - {VERSION_TABLE}:
+    for table in set(inspector.get_table_names()) - {VERSION_TABLE, FLOOR_TABLE}:
         parts.add(f"table {table}")
         parts |= {f"{table}: column {_line(column)}" for column in inspector.get_columns(table)}
         parts.add(f"{table}: primary key {_line(inspector.get_pk_constraint(table))}")

@@ -14,6 +14,9 @@ VERSION_TABLE = "alembic_version"
 
 _SCRIPT = re.compile(r"(?P<revision>\d{4})_[a-z0-9_]+\.py")
 _versions = sa.table(VERSION_TABLE, sa.column("version_num", sa.Text))
+FLOOR_TABLE = "schema_floor"
+"""Where `trunkline migrate` notes which older releases may go on working."""
+_floor = sa.table(FLOOR_TABLE, sa.column("revision", sa.Text), sa.column("oldest", sa.Text))
 
 
 def head(versions_dir: Path) -> str:
@@ -51,14 +54,39 @@ def require_file(versions_dir: Path, path: Path) -> None:
         )
 
 
+def suits_older(connection: sa.Connection, known: str) -> bool:
+    """Whether a release may work on a newer database: known is the last migration that it has."""
+    if not known or not sa.inspect(connection).has_table(FLOOR_TABLE):
+        return False
+    # Whoever migrated past it without a note has said nothing.
+    oldest = connection.scalar(sa.select(_floor.c.oldest).where(_floor.c.revision == current(connection)))
+    return oldest is not None and known >= oldest
+
+
+def note_floor(connection: sa.Connection, revision: str, oldest: str) -> None:
+    """Notes which older releases may work on the database as it is now.
+
+    Args:
+        connection: In the transaction that migrates.
+        revision: What the database is at.
+        oldest: The last migration that the oldest of those releases has.
+    """
+    # By its name alone: it is no table of the service, and no migration makes it.
+    connection.exec_driver_sql(
+        f"CREATE TABLE IF NOT EXISTS {FLOOR_TABLE} (revision TEXT NOT NULL, oldest TEXT NOT NULL)"
+    )
+    connection.execute(sa.delete(_floor))
+    connection.execute(sa.insert(_floor).values(revision=revision, oldest=oldest))
+
+
 def require(connection: sa.Connection, versions_dir: Path, path: Path | str) -> None:
-    """Lets only a database through that has seen exactly the migrations of versions_dir.
+    """Lets only a database through that has seen exactly the migrations of versions_dir, or later ones that suit it.
 
     Raises:
         DatabaseRefused: it has not; the text names the command that helps.
     """
     found, needed = current(connection), head(versions_dir)
-    if found > needed:
+    if found > needed and not suits_older(connection, needed):
         raise DatabaseRefused(
             f"{path} is at migration {found}, and this release knows {needed or 'none'}: run the newer release"
         )

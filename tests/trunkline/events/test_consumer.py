@@ -37,9 +37,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
-from tests.trunkline.storage.kinds import BOTH
+from tests.trunkline.storage.kinds import AHEAD, BOTH
 
-KINDS = BOTH
+KINDS = (*BOTH, AHEAD)
 
 Logs = list[MutableMapping[str, Any]]
 STREAM = stream_name("notes", shard_of(KEY, 8))

@@ -31,9 +31,9 @@ from tests.trunkline.events.notes import (
     until,
     until_seen,
 )
-from tests.trunkline.storage.kinds import BOTH
+from tests.trunkline.storage.kinds import AHEAD, BOTH
 
-KINDS = BOTH
+KINDS = (*BOTH, AHEAD)
 
 Logs = list[MutableMapping[str, Any]]
 SECRET = "4111111111111111"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from trunkline.testing.postgres import NoPostgres, PostgresServer
 
 BOTH = ("sqlite", "postgresql")
 """`KINDS = BOTH` in a module runs all of its tests on each."""
+AHEAD = "ahead"
+"""As a later release has left it: every table has a column that this one does not know, and there is one more table."""
 
 
 class Databases:
@@ -50,10 +53,18 @@ def made() -> Iterator[Databases]:
 async def opened(kind: str, metadata: sa.MetaData, path: Path, request: pytest.FixtureRequest) -> Database:
     """An open database of a kind, with some tables."""
     database: Database
-    if kind == "sqlite":
+    if kind in ("sqlite", AHEAD):
         database = SqliteDatabase(path, metadata, busy_timeout_s=0.2)
     else:
         url = await asyncio.to_thread(request.getfixturevalue("databases").url)
         database = PostgresDatabase(url, metadata, writers=4, readers=2)
     await database.open()
+    if kind == AHEAD:
+        await database.write(partial(_go_ahead, metadata=metadata))
     return database
+
+
+def _go_ahead(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    for name in metadata.tables:
+        connection.execute(sa.text(f"ALTER TABLE {name} ADD COLUMN ahead TEXT"))
+    connection.execute(sa.text("CREATE TABLE ahead (tenant_id TEXT PRIMARY KEY)"))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from trunkline.storage import DatabaseRefused, Instant, SqliteDatabase, new_metadata, platform_tables
-from trunkline.storage.autogenerate import autogenerate, differences
+from trunkline.storage.autogenerate import autogenerate, differences, unsuitable
 from trunkline.storage.lock import FileLock
-from trunkline.storage.migrate import upgrade
+from trunkline.storage.migrate import floor_of, upgrade
 from trunkline.storage.revision import current, head
 
 from tests.trunkline.storage.bench import METADATA, insert, names
@@ -214,3 +215,78 @@ def test_platform_tables_are_in_every_service(first: Path):
     platform_tables(metadata)
     text = (first / "0001_first_tables.py").read_text()
     assert all(f'"{name}"' in text for name in metadata.tables)
+
+
+def add(versions: Path, revision: str, body: str, *, oldest: str = "") -> Path:
+    """Adds a migration."""
+    path = versions / f"{revision}_more.py"
+    line = f'oldest_release = "{oldest}"\n' if oldest else ""
+    path.write_text(
+        f'import sqlalchemy as sa\nfrom alembic import op\n\nrevision = "{revision}"\n'
+        f'down_revision = "{int(revision) - 1:04}"\n{line}\n\ndef upgrade():\n    {body}\n'
+    )
+    return path
+
+
+ADDS = 'op.add_column("effect", sa.Column("more", sa.Text))'
+CREATES = 'op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))'
+
+
+def test_the_oldest_release_is_one_that_suits_all_that_it_does_not_know(versions: Path):
+    """A migration that says nothing suits nobody older; one that does suits as far back as all since do."""
+    assert floor_of(versions) == "0001"
+    add(versions, "0002", ADDS)
+    assert floor_of(versions) == "0002"
+    add(versions, "0003", "pass", oldest="0002")
+    assert floor_of(versions) == "0002"
+    add(versions, "0004", "pass", oldest="0001")
+    assert floor_of(versions) == "0002"
+    add(versions, "0002", ADDS, oldest="0001")
+    assert floor_of(versions) == "0002"
+    add(versions, "0003", "pass", oldest="0001")
+    assert floor_of(versions) == "0001"
+    add(versions, "0005", "pass")
+    assert floor_of(versions) == "0005"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (ADDS, ""),
+        (CREATES, ""),
+        ('op.create_index("ix_effect_note", "effect", ["note"])', ""),
+        ('op.add_column("effect", sa.Column("more", sa.Text, nullable=False, server_default="x"))', ""),
+        ('op.create_index("ix_effect_note", "effect", ["note"], unique=True)', "effect: index"),
+        ('op.drop_table("effect")', "table effect"),
+        ('with op.batch_alter_table("effect") as table:\n        table.drop_column("note")', "effect: column"),
+    ],
+)
+def test_what_older_releases_would_run_into_is_found(versions: Path, body: str, told: str):
+    """Only additions that may be left out suit a release that does not know them."""
+    add(versions, "0002", body, oldest="0001")
+    found = unsuitable(METADATA, versions)
+    assert any(told in one for one in found) if told else found == []
+    (versions / "0002_more.py").write_text((versions / "0002_more.py").read_text().replace("oldest_release", "other"))
+    assert unsuitable(METADATA, versions) == []
+
+
+async def test_an_older_release_may_start_where_the_newer_one_says_so(versions: Path, first: Path, tmp_path: Path):
+    """It opens, works, and has nothing to migrate; after a migration that does not suit it, it is refused."""
+    file = tmp_path / "bench.db"
+    add(versions, "0002", ADDS, oldest="0001")
+    assert upgrade(file, METADATA, versions) == "0002"
+    assert upgrade(file, METADATA, first) == "0002"
+    older = SqliteDatabase(file, METADATA, versions=first)
+    await older.open()
+    await older.write(insert("one"))
+    assert upgrade(file, METADATA, first) == "0002"  # while it serves, too
+    await older.close()
+    add(versions, "0003", CREATES)
+    assert upgrade(file, METADATA, versions) == "0003"
+    for refused in (SqliteDatabase(file, METADATA, versions=first).open, partial(_upgraded, file, first)):
+        with pytest.raises(DatabaseRefused, match="at migration 0003, and this release knows 0001"):
+            await refused()
+
+
+async def _upgraded(file: Path, versions: Path) -> None:
+    upgrade(file, METADATA, versions)

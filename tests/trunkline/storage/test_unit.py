@@ -19,9 +19,9 @@ from trunkline.storage import Database, Transaction, UnitOfWork
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.storage.bench import ADD, COUNTER, PLATFORM, SOURCE, Added, add, adding, call, names, numbers
-from tests.trunkline.storage.kinds import BOTH
+from tests.trunkline.storage.kinds import AHEAD, BOTH
 
-KINDS = BOTH
+KINDS = (*BOTH, AHEAD)
 
 
 async def test_effect_event_and_answer_are_there_after_run(database: Database, unit: UnitOfWork):
