@@ -29,6 +29,7 @@ LIMIT, WARN = (sqlite.JOURNAL_LIMIT_BYTES, files.LOG_WARN_BYTES) if FULL else (K
 USUAL = 6 * KIB * KIB
 """A log without long readers is folded in at a thousand pages, four MiB, and is cut to LIMIT when it was longer."""
 SECONDS = 600.0 if FULL else 3.0
+pytestmark = pytest.mark.timeout(SECONDS + 120)
 READER = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 from trunk.event.v1 import envelope_pb2
 from trunkline.storage import SqliteDatabase
 
 from tests.trunkline.storage.bench import COUNTER, METADATA, PLATFORM, names, numbers
 
-ROUNDS = 5
+FULL = bool(os.environ.get("TRUNKLINE_FAULTS_FULL"))
+ROUNDS = 200 if FULL else 5
+"""How often it is killed; with TRUNKLINE_FAULTS_FULL=1 as often as the case says."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -29,6 +33,7 @@ def sell_until_killed(directory: Path, answers: int) -> list[str]:
         return answered + [line.strip() for line in worker.stdout if line.endswith("\n")]
 
 
+@pytest.mark.timeout(1800 if FULL else 120)
 async def test_killed_writer_leaves_whole_units(tmp_path):
     """G3: After kill -9 in the middle of writes: integrity ok, no answer lost, effect, event and answer all or none."""
     seed = random.randrange(1 << 32)
