@@ -30,7 +30,7 @@ ROUNDS, QUICK_ROUNDS = 9, 2
 """Rounds of a measurement that counts, and of a look."""
 COUNT, RIVAL_COUNT, GROWTH_COUNT = 10_000, 3_000, 4_000
 """Events of a slice; of one that FastStream takes part in; of one of many sizes."""
-BACKLOG, SHORT, QUICK_SHORT = 100_000, 6_000, 1_500
+BACKLOG, SHORT, QUICK_SHORT = 100_000, 3_000, 1_000
 """Events that gathered while Redis was away: the backlog, one that takes half a minute, and one for a look."""
 USUAL_S, QUICK_S = 30.0, 8.0
 """Seconds of selling without a backlog before each; and for a look."""

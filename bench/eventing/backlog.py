@@ -27,7 +27,7 @@ TERMINALS = 100
 """Terminals of the backlog, of a tenant beside the demo shop."""
 WARM_S = 10.0
 """Seconds of selling before the first round."""
-DRAIN_S = 1200.0
+DRAIN_S = 2400.0
 """Seconds that a drain may take."""
 LOOK_S = 0.25
 """Seconds between two looks at how far it is, and at memory."""

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 BACKLOG = 64
 """Events that wait, from which on it is a backlog."""
-SLICE = 32
-"""Events of a backlog sent at once while calls are served."""
-PER_S = 200.0
-"""Events of a backlog sent a second while calls are served, ..."""
+PER_CPU_S = 50.0
+"""Events of a backlog sent a second for each processor while calls are served: three groups that apply them, and the
+relay, take about a tenth of it, ..."""
 AHEAD = 2.0
 """... or so many times what is published meanwhile, if that is more: a backlog always becomes shorter."""
-MEASURED_S = 1.0
-"""Seconds over which is measured what is published, at least ..."""
-FORGOTTEN_S = 3.0
-"""... and at most."""
+SLICE, SLICE_S = 32, 0.1
+"""Events sent at once: so many, or those of so many seconds. Fewer would cost the disk more, more would be noticed."""
+MEASURED_S, FORGOTTEN_S = 1.0, 5.0
+"""Seconds over which is measured what is published: at least and at most."""
 
 
 class Pace:
     """The speed of one relay."""
 
-    def __init__(self) -> None:
-        self.per_s = PER_S
+    def __init__(self, processors: int) -> None:
+        self._usual = PER_CPU_S * processors
+        self.per_s = self._usual
         """Events of a backlog sent a second while calls are served, now."""
         self._newest, self._before = 0, 0
         self._since = float("-inf")
@@ -42,8 +42,8 @@ class Pace:
         if passed < MEASURED_S:
             return
         # What was published while nobody looked, as in an outage, says nothing of what is published now.
-        looked = passed < FORGOTTEN_S
-        self.per_s = max(PER_S, AHEAD * (newest - self._before) / passed) if looked else PER_S
+        published = (newest - self._before) / passed if passed < FORGOTTEN_S else 0.0
+        self.per_s = max(self._usual, AHEAD * published)
         self._since, self._before = now, newest
 
     def slice(self, first: int, waiting: int) -> tuple[int, float]:
@@ -55,4 +55,5 @@ class Pace:
         """
         if self._newest - first < BACKLOG:
             return waiting, 0.0
-        return min(SLICE, waiting), SLICE / self.per_s
+        count = min(max(SLICE, round(self.per_s * SLICE_S)), waiting)
+        return count, count / self.per_s

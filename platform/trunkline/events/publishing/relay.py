@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
@@ -97,7 +98,7 @@ class Relay:
         self._clock = clock
         self._poll_s = poll_s
         self._woken = asyncio.Event()
-        self._foreground, self._pace = foreground, Pace()
+        self._foreground, self._pace = foreground, Pace(os.cpu_count() or 1)
         self._shards: dict[str, int] = {}
         self._reconciling = Reconciling(
             database, self._rows, self._link, self._topics, self._write, self.counts, clock=clock, window_s=window_s
