@@ -67,7 +67,9 @@ class BreakingRedis:
         await asyncio.to_thread(self._started, self._redis)
 
     def _shorten(self, by: int) -> None:
-        log = max(self._data_dir.glob("appendonlydir/*.incr.aof"), key=lambda path: path.stat().st_mtime_ns)
+        # One file before Redis 7; since then a folder of them, the base aside.
+        logs = [path for path in self._data_dir.rglob("*.aof") if ".base." not in path.name]
+        log = max(logs, key=lambda path: path.stat().st_mtime_ns)
         os.truncate(log, max(0, log.stat().st_size - by))
 
     def _forget(self) -> None:

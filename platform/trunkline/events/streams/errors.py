@@ -29,6 +29,10 @@ def mapped() -> Iterator[None]:
 def translated(error: Exception) -> RedisUnavailable:
     """A failure of Redis as its callers shall see it."""
     text = str(error)
+    # The client takes the word off that its kind of error stands for; to whoever reads a log it is the best of it.
+    code = getattr(error, "status_code", None)
+    if code and code != "ERR" and not text.startswith(code):
+        text = f"{code} {text}"
     # UNBLOCKED: the stream went away under a read that waited.
     gone = isinstance(error, ResponseError) and text.startswith(("NOGROUP", "UNBLOCKED"))
     return GroupMissing(text) if gone else RedisUnavailable(text or type(error).__name__)
