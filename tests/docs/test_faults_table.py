@@ -34,6 +34,7 @@ TITLES = {
     "## Events, within the library": ROOT / "tests" / "trunkline" / "events",
     "## Storage, within the library": ROOT / "tests" / "trunkline" / "storage",
     "## Calls, within the library": ROOT / "tests" / "trunkline" / "interceptors",
+    "## Rules of the shop": ROOT / "tests" / "services" / "cart",
     "## The whole shop": FOLDER,
     "## Tenants": FOLDER / "isolation",
 }

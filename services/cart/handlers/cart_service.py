@@ -187,7 +187,7 @@ class CartServicer(pb_grpc.CartServiceServicer):
             openings.require_unsealed(tx.connection, terminal_id, stored.cart.opening.business_counter)
             change = apply(stored.cart)
             if grows:
-                foresee(tx, change)
+                foresee(tx, stored.cart, change)
             carts.replace(tx.connection, change.cart, stored.version)
             return answer(change)
 

@@ -132,7 +132,7 @@ async def bring(lane: Lane, state: str) -> str:
     ],
 )
 async def test_refuses_and_changes_nothing(shared, state, request_, expected):
-    """A refusal has its status, reason and metadata; nothing is changed, numbered, answered or published."""
+    """I9: a refusal has its status, reason and metadata; nothing is changed, numbered, answered or published."""
     cart_id = await bring(shared, state)
     before = await shared.shop.stored()
     status, reason, metadata = await refusal(send(shared.carts, of(request_, cart_id)))
@@ -169,7 +169,7 @@ async def test_a_state_allows_what_its_row_says(shared, state):
     ],
 )
 async def test_refuses_what_the_contract_rules_out(shared, request_):
-    """Requests beyond the contract's bounds never reach a cart."""
+    """I9: requests beyond the contract's bounds never reach a cart."""
     cart_id = await shared.new_cart("entering")
     refused = await refusal(send(shared.carts, of(request_, cart_id)))
     assert refused[:2] == ("INVALID_ARGUMENT", "trunk/REQUEST_INVALID")

@@ -90,7 +90,7 @@ async def test_each_terminal_has_its_own(shop, lane):
 
 
 async def test_carts_finished_at_once(lane):
-    """Carts of one terminal that are finalised and cancelled together get different numbers, and none is left out."""
+    """I10: carts of one terminal that are finalised and cancelled together get different numbers, none left out."""
     carts = [await lane.new_cart("paid") for _ in range(CARTS)]
     finish = [lane.finalise, lane.cancel]
     answers = await asyncio.gather(*(finish[index % 2](cart_id) for index, cart_id in enumerate(carts)))
@@ -119,7 +119,7 @@ async def test_the_same_call_twice_at_once(lane):
 
 @pytest.mark.parametrize("change", ["finalise", "cancel", "void", "return"])
 async def test_what_cannot_be_published_is_not_done(lane, change):
-    """Log, numbers, event and answer are of one transaction: a failure leaves all as it was, and the same call works.
+    """I10: log, numbers, event and answer are one transaction: a failure leaves all as it was, and the call works then.
 
     A foreign row under the number of the next event makes the outbox refuse it.
     """

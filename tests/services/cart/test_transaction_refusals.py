@@ -110,7 +110,7 @@ OTHER_TENDERS: Refusal = (STATE, "pos.cart/TENDERS_DIFFER", {})
     ],
 )
 async def test_refuses_and_changes_nothing(past, request_, expected):
-    """A refusal has its status, reason and metadata; nothing is changed, numbered, answered or published."""
+    """I9: a refusal has its status, reason and metadata; nothing is changed, numbered, answered or published."""
     before = await past.shop.stored()
     status, reason, metadata = await refusal(send(past.transactions, here(request_, past)))
     # Those that tell nothing else name the transaction.
@@ -133,7 +133,7 @@ async def test_refuses_and_changes_nothing(past, request_, expected):
     ],
 )
 async def test_refuses_what_the_contract_rules_out(past, request_):
-    """Requests beyond the contract's bounds reach no transaction."""
+    """I9: requests beyond the contract's bounds reach no transaction."""
     refused = await refusal(send(past.transactions, here(request_, past)))
     assert refused[:2] == ("INVALID_ARGUMENT", "trunk/REQUEST_INVALID")
 
