@@ -20,6 +20,7 @@ from trunkline.cli.running import CommandError, settings
 
 if TYPE_CHECKING:
     from trunkline.events.rebuilding.comparison import Difference, TableComparison
+    from trunkline.events.rebuilding.places import Place
     from trunkline.events.rebuilding.rebuild import Comparison, Rebuild
     from trunkline.events.rebuilding.shadow import Derived
 
@@ -31,7 +32,9 @@ COLUMNS = ("table", "live", "rebuilt", "equal", "different", "missing", "extra")
 def rebuild(
     service: Annotated[str, typer.Argument(help="Service whose tables are made again, such as report.")],
     package: Annotated[str, typer.Option(help="Its package; by default services.<service>.")] = "",
-    database: Annotated[Path | None, typer.Option(help="Its database; by default the one of what runs here.")] = None,
+    database: Annotated[
+        str, typer.Option(help="Its file, or postgresql://user@host:port/name; by default that of what runs here.")
+    ] = "",
     swap: Annotated[bool, typer.Option("--swap", help="Put what was made in the place of what is there.")] = False,
     credential: Credential = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
@@ -40,14 +43,15 @@ def rebuild(
 
     Ends with 0 if they are equal or were swapped, with 1 if they differ. Without --swap nothing live is touched.
     """
-    from trunkline.events.rebuilding.swap import SwapRefused
+    from trunkline.events.rebuilding.places import RebuildRefused
 
-    live = database or settings().var_dir / service / f"{service}.db"
-    derived = _derived(service, package or f"services.{service}", live)
+    package = package or f"services.{service}"
+    derived = _derived(service, package)
     try:
-        with _scratch(live) as scratch:
-            told = ask(credential, lambda services: _rebuild(services, derived, live, scratch, swap=swap))
-    except SwapRefused as error:
+        with _place(database or str(settings().var_dir / service / f"{service}.db")) as place:
+            _require(package, place)
+            told = ask(credential, lambda services: _rebuild(services, derived, place, swap=swap))
+    except RebuildRefused as error:
         raise CommandError(str(error)) from None
     if as_json:
         print_json(told)
@@ -56,34 +60,49 @@ def rebuild(
     raise typer.Exit(0 if told["equal"] or told["swapped"] else DIFFERENT)
 
 
-def _derived(service: str, package: str, live: Path) -> Derived:
-    from trunkline.cli.packages import module_of, versions_of
+def _derived(service: str, package: str) -> Derived:
+    from trunkline.cli.packages import module_of
     from trunkline.events.rebuilding.shadow import Derived
-    from trunkline.storage.revision import require
-    from trunkline.storage.sqlite import open_engine
 
     tables = module_of(package, "storage.tables")
     rebuildable = getattr(tables, "REBUILDABLE", ())
     if not rebuildable:
         raise CommandError(f"{package} declares no tables that events make: {tables.__name__} has no REBUILDABLE")
-    if not live.is_file():
-        raise CommandError(f"there is no database {live}: name it with --database, or run `trunkline migrate`")
-    engine = open_engine(live, busy_timeout_s=1.0, read_only=True)
-    with engine.connect() as connection:
-        require(connection, versions_of(package, tables), live)
-    engine.dispose()
     handlers = module_of(package, "consumers.handlers").HANDLERS
     return Derived(service, tables.METADATA, tables.PLATFORM, rebuildable, handlers)
 
 
-async def _rebuild(services: Asking, derived: Derived, live: Path, scratch: Path, *, swap: bool) -> dict[str, Any]:
+@contextmanager
+def _place(database: str) -> Iterator[Place]:
+    from trunkline.events.rebuilding.places import FilePlace, ServerPlace
+
+    if database.startswith("postgresql://"):
+        yield ServerPlace(database)
+        return
+    live = Path(database)
+    if not live.is_file():
+        raise CommandError(f"there is no database {live}: name it with --database, or run `trunkline migrate`")
+    with _scratch(live) as scratch:
+        yield FilePlace(live, scratch)
+
+
+def _require(package: str, place: Place) -> None:
+    from trunkline.cli.packages import module_of, versions_of
+    from trunkline.storage.revision import require
+
+    versions = versions_of(package, module_of(package, "storage.tables"))
+    with place.snapshot() as connection:
+        require(connection, versions, place.name)
+
+
+async def _rebuild(services: Asking, derived: Derived, place: Place, *, swap: bool) -> dict[str, Any]:
     from trunkline.events.publishing.published import PublishedLog
     from trunkline.events.rebuilding.rebuild import Rebuild
     from trunkline.events.topics import topic_of
 
     topics = {topic_of(message) for message in derived.handlers}
     log = PublishedLog({one.name: await services.log(one.publisher) for one in topics})
-    with closing(Rebuild(derived, live, log, scratch, progress=_progress)) as one:
+    with closing(Rebuild(derived, place, log, progress=_progress)) as one:
         await one.fill()
         found = await one.compare()
         if swap:

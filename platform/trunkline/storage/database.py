@@ -57,7 +57,8 @@ class Database(ABC):
             committed: Told the result on the event loop, after the commit, even if the caller was cancelled.
 
         Raises:
-            ServiceError: STORAGE_UNAVAILABLE of domain trunk; nothing was kept.
+            ServiceError: STORAGE_UNAVAILABLE of domain trunk; nothing was kept. Only where a server was lost while it
+                committed nobody knows: a repeat under the call's key finds out.
         """
 
     @abstractmethod

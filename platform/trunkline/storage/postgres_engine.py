@@ -56,19 +56,25 @@ class PatientConnection(psycopg.Connection[Any]):
 
 
 def open_engine(
-    url: str, *, connections: int = 1, statement_s: float = STATEMENT_S, patience: Patience | None = None
+    url: str,
+    *,
+    connections: int = 1,
+    statement_s: float = STATEMENT_S,
+    idle_s: float = IDLE_S,
+    patience: Patience | None = None,
 ) -> sa.Engine:
     """An engine whose transactions are SERIALIZABLE, and whose waits are bounded.
 
     Args:
         url: `postgresql://user:password@host:port/name`.
         connections: How many there are at most.
-        statement_s: Seconds that a statement may take.
+        statement_s: Seconds that a statement may take; 0: as long as it takes.
+        idle_s: Seconds that a transaction may do nothing; 0: as long as it likes.
         patience: How long answers are waited for.
     """
     options = (
         f"-c statement_timeout={round(statement_s * 1000)} -c lock_timeout={LOCK_S}s"
-        f" -c idle_in_transaction_session_timeout={IDLE_S}s"
+        f" -c idle_in_transaction_session_timeout={round(idle_s * 1000)}"
     )
     engine = sa.create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),

@@ -71,3 +71,11 @@ async def test_two_at_once(run_trunkline, journal: Path):
         os.close(handle)
     assert said == f"{journal} is being rebuilt already"
     assert (folder / "shadow.db").exists()
+
+
+async def test_no_server(run_trunkline):
+    """A database on a server that is not there is told without its password."""
+    said = await refused(run_trunkline, "journal", "--database", "postgresql://trunk:secret@127.0.0.1:1/none")
+    assert said.startswith("postgresql://trunk:")
+    assert "cannot be opened: " in said
+    assert "secret" not in said

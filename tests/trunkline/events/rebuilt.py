@@ -15,9 +15,11 @@ from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import ConsumerTransaction, Event
 from trunkline.events.consuming.applying import Applying
 from trunkline.events.event import Decoder
+from trunkline.events.rebuilding.places import FilePlace, Place, ServerPlace
 from trunkline.events.rebuilding.rebuild import Rebuild
 from trunkline.events.rebuilding.shadow import Derived
 from trunkline.storage import new_metadata, platform_tables, sqlite
+from trunkline.storage.postgres_engine import open_engine
 
 from tests.trunkline.events.notes import GROUP, OTHER_KEY, Note, Reply, envelope
 
@@ -70,20 +72,28 @@ class Log:
 class Live:
     """A live database, and what its service does."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        sqlite.create_file(path)
+    def __init__(self, at: Path | str) -> None:
+        self.at = at
+        """Its file, or its address."""
+        if isinstance(at, Path):
+            sqlite.create_file(at)
         with self.writing() as connection:
             METADATA.create_all(connection)
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction of the service's writer."""
-        engine = sqlite.open_engine(self.path, busy_timeout_s=5.0)
+        is_file = isinstance(self.at, Path)
+        engine = sqlite.open_engine(self.at, busy_timeout_s=5.0) if isinstance(self.at, Path) else open_engine(self.at)
         with engine.connect() as connection, connection.begin():
-            sqlite.begin(connection)
+            if is_file:
+                sqlite.begin(connection)
             yield connection
         engine.dispose()
+
+    def place(self, scratch: Path) -> Place:
+        """Itself, for a rebuild."""
+        return FilePlace(self.at, scratch) if isinstance(self.at, Path) else ServerPlace(self.at)
 
     def receive(self, *events: bytes) -> None:
         """Applies events, as its consumer does."""
@@ -128,7 +138,7 @@ def rebuilding(live: Live, log: Log, tmp_path: Path) -> Iterator[Rebuild]:
     """A rebuild that is closed at the end."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with closing(Rebuild(DERIVED, live.path, log, scratch, wait_s=0.001)) as rebuild:
+    with closing(Rebuild(DERIVED, live.place(scratch), log, wait_s=0.001)) as rebuild:
         yield rebuild
 
 

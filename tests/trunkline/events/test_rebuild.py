@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import grpc
@@ -10,18 +11,23 @@ import sqlalchemy as sa
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.errors import ServiceError
 from trunkline.events.rebuilding.comparison import Difference
+from trunkline.events.rebuilding.places import RebuildRefused
 from trunkline.events.rebuilding.rebuild import ATTEMPTS
 from trunkline.events.rebuilding.swap import SwapRefused
-from trunkline.storage import SqliteDatabase
+from trunkline.storage import Database, SqliteDatabase
+from trunkline.storage.postgres import PostgresDatabase
 
 from tests.trunkline.events.notes import KEY, OTHER_KEY, envelope
 from tests.trunkline.events.rebuilt import EVENTS, METADATA, PLATFORM, SETTING, TOTAL, Live, Log, rebuilding
+from tests.trunkline.storage.kinds import BOTH
+
+KINDS = BOTH
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Live:
+def live(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> Live:
     """An empty live database."""
-    return Live(tmp_path / "live.db")
+    return Live(tmp_path / "live.db" if kind == "sqlite" else request.getfixturevalue("databases").url())
 
 
 async def test_what_is_right_compares_equal(live, tmp_path):
@@ -200,13 +206,45 @@ async def test_a_database_that_was_migrated_meanwhile_is_left_alone(live, tmp_pa
 async def test_a_writer_waits_for_a_swap_or_is_told(live, tmp_path):
     """While a swap is written the service reads on; a write waits for it, and is refused where that takes too long."""
     live.receive(*EVENTS)
-    service = SqliteDatabase(live.path, METADATA, busy_timeout_s=0.05)
+    service = _service(live)
     await service.open()
-    with live.writing():  # as long as a swap
-        with pytest.raises(ServiceError) as refused:
-            await service.write(lambda connection: connection.execute(sa.insert(SETTING).values(name="a")))
-        assert (refused.value.code, refused.value.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
-        assert len(await service.read(lambda connection: connection.execute(sa.select(TOTAL)).all())) == 2
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with closing(live.place(scratch)) as place:
+        place.make(METADATA)
+        with place.alone([SETTING, TOTAL]):  # as a swap
+            with pytest.raises(ServiceError) as refused:
+                await service.write(lambda connection: connection.execute(sa.insert(SETTING).values(name="a")))
+            assert (refused.value.code, refused.value.reason) == (grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE")
+            assert len(await service.read(lambda connection: connection.execute(sa.select(TOTAL)).all())) == 2
     await service.write(lambda connection: connection.execute(sa.insert(SETTING).values(name="b")))
     await service.close()
     assert live.rows(SETTING) == [{"name": "b"}]
+
+
+def _service(live: Live) -> Database:
+    if isinstance(live.at, Path):
+        return SqliteDatabase(live.at, METADATA, busy_timeout_s=0.05)
+    return PostgresDatabase(live.at, METADATA, statement_s=0.1)
+
+
+async def test_two_do_not_rebuild_one_database_on_a_server(databases, tmp_path):
+    """The second is refused and leaves the first one's shadow alone; one that was killed leaves nothing in the way."""
+    live = Live(databases.url())
+    live.receive(*EVENTS)
+    with rebuilding(live, Log(*EVENTS), tmp_path) as first:
+        await first.fill()
+        with pytest.raises(RebuildRefused, match="is being rebuilt already"):
+            live.place(tmp_path).make(METADATA)
+        assert (await first.compare()).same
+    killed = live.place(tmp_path)
+    killed.make(METADATA)
+    killed.shadow.invalidate()
+    (tmp_path / "again").mkdir()
+    with rebuilding(live, Log(*EVENTS), tmp_path / "again") as again:
+        await again.fill()
+        assert (await again.compare()).same
+    with live.writing() as connection:
+        assert sa.inspect(connection).get_schema_names() == ["information_schema", "public"]
+    killed.shadow.close()
+    killed._engine.dispose()  # type: ignore[attr-defined]

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -14,10 +12,11 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events.consuming.ledger import Key
 from trunkline.events.publishing.published import EventLog
 from trunkline.events.rebuilding.comparison import TableComparison, compare
-from trunkline.events.rebuilding.shadow import BUSY_TIMEOUT_S, Derived, Shadow
-from trunkline.events.rebuilding.swap import SwapRefused, swap
+from trunkline.events.rebuilding.places import Place
+from trunkline.events.rebuilding.shadow import Derived, Shadow
+from trunkline.events.rebuilding.swap import SwapRefused, swap, written
 from trunkline.events.topics import topic_of
-from trunkline.storage import revision, sqlite
+from trunkline.storage import revision
 
 ATTEMPTS = 8
 """Times the live database is waited for, or caught up with."""
@@ -46,9 +45,8 @@ class Rebuild:
     def __init__(
         self,
         derived: Derived,
-        live: Path,
+        place: Place,
         log: EventLog,
-        scratch: Path,
         *,
         progress: Callable[[str, int], None] = lambda _topic, _events: None,
         clock: Clock = SYSTEM_CLOCK,
@@ -58,22 +56,21 @@ class Rebuild:
 
         Args:
             derived: What is rebuilt.
-            live: File of the live database, which has the tables of this release.
+            place: The live database, which has the tables of this release, and room for the shadow.
             log: Where the events are read.
-            scratch: Folder for the shadow.
             progress: Told, page by page, of which topic how many events were read.
             clock: Stamps rows.
             wait_s: Seconds between two looks at a live database that is behind.
         """
-        self.shadow = Shadow(scratch / "shadow.db", derived, clock=clock)
+        self.shadow = Shadow(place, derived, clock=clock)
         """What is made."""
         self._derived = derived
-        self._live = live
+        self._place = place
         self._log = log
         self._progress = progress
         self._clock = clock
         self._wait_s = wait_s
-        with self._snapshot() as connection:
+        with self._place.snapshot() as connection:
             self._migration = revision.current(connection)
 
     async def fill(self) -> None:
@@ -92,7 +89,7 @@ class Rebuild:
             SwapRefused: the live database has applied what the publishers' logs do not hold.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            with self._snapshot() as live:
+            with self._place.snapshot() as live:
                 positions = await asyncio.to_thread(self._positions, live)
                 await self._catch_up(positions)
                 behind = sum(max(0, number - positions.get(key, 0)) for key, number in self.shadow.positions.items())
@@ -109,7 +106,7 @@ class Rebuild:
             SwapRefused: it did not, or the live database would lose what it has applied.
         """
         for _ in range(ATTEMPTS):
-            with self._snapshot() as live:
+            with self._place.snapshot() as live:
                 positions = await asyncio.to_thread(self._positions, live)
             await self._catch_up(positions)
             if await asyncio.to_thread(self._swap):
@@ -134,12 +131,15 @@ class Rebuild:
     def _compare(self, live: sa.Connection) -> list[TableComparison]:
         rebuilt = self.shadow.connection
         with rebuilt.begin():
-            sqlite.begin(rebuilt, writing=False)
+            self._place.begin(rebuilt, writing=False)
             return [compare(live, rebuilt, table) for table in self._derived.rebuildable]
 
     def _swap(self) -> bool:
-        now, shadow = self._clock.now(), self.shadow
-        return swap(self._live, shadow.path, self._derived, shadow.positions, now, migration=self._migration)
+        now, positions = self._clock.now(), self.shadow.positions
+        with self._place.alone(written(self._derived)) as connection:
+            if revision.current(connection) != self._migration:
+                raise SwapRefused(f"{self._place.name} was migrated meanwhile: rebuild it with the release it is for")
+            return swap(connection, self._derived, positions, now)
 
     def _positions(self, live: sa.Connection) -> dict[Key, int]:
         columns = self._derived.platform.consumer_position.c
@@ -147,14 +147,3 @@ class Rebuild:
             columns.consumer_group == self._derived.group
         )
         return {(row.topic, row.key): row.number for row in live.execute(query)}
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sa.Connection]:
-        """One state of the live database, from its first read on; its writer goes on meanwhile."""
-        engine = sqlite.open_engine(self._live, busy_timeout_s=BUSY_TIMEOUT_S, read_only=True)
-        try:
-            with engine.connect() as connection, connection.begin():
-                sqlite.begin(connection, writing=False)
-                yield connection
-        finally:
-            engine.dispose()

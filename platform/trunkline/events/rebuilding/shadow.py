@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -16,12 +15,11 @@ from trunkline.events.consuming.aside import Aside, Failure
 from trunkline.events.consuming.failure import describe
 from trunkline.events.consuming.ledger import Key, Ledger
 from trunkline.events.event import Arrival, ConsumerTransaction, Decoder, Handlers
+from trunkline.events.rebuilding.places import Place
 from trunkline.events.unreadable import WHY, Unreadable, explain
-from trunkline.storage import Outbox, PlatformTables, sqlite
+from trunkline.storage import Outbox, PlatformTables
 from trunkline.storage.bulk import PendingRows
 
-BUSY_TIMEOUT_S = 5.0
-"""How long a statement waits; nobody else knows the file."""
 SHOWN = 20
 """Failures that are told one by one."""
 
@@ -59,10 +57,12 @@ class ShadowCounts:
 class Shadow:
     """Applies each event it is given once, in order per key. What handlers publish stays in it, and goes nowhere."""
 
-    def __init__(self, path: Path, derived: Derived, *, clock: Clock = SYSTEM_CLOCK) -> None:
-        """Makes it. path: its file, which must not be there yet."""
-        self.path = path
-        """Its file."""
+    def __init__(self, place: Place, derived: Derived, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        """Makes it.
+
+        Raises:
+            RebuildRefused: there is one that somebody else works with.
+        """
         self.counts = ShadowCounts()
         """What was done so far."""
         self.positions: dict[Key, int] = {}
@@ -73,19 +73,14 @@ class Shadow:
         self._aside = Aside(derived.platform, derived.group)
         self._outbox = Outbox(derived.platform, derived.group)
         self._clock = clock
-        sqlite.create_file(path)
-        self._engine = sqlite.open_engine(path, busy_timeout_s=BUSY_TIMEOUT_S)
-        self.connection = self._engine.connect()
+        place.make(derived.metadata)
+        self._place = place
+        self.connection = place.shadow
         """To it; between transactions."""
-        # It is made again from the start if anything happens to it.
-        sqlite.driver(self.connection).execute("PRAGMA synchronous=OFF")
-        with self.connection.begin():
-            derived.metadata.create_all(self.connection)
 
     def close(self) -> None:
-        """Closes the file; removing it is for who made the folder."""
-        self.connection.close()
-        self._engine.dispose()
+        """Closes it."""
+        self._place.close()
 
     def apply(self, topic: str, envelopes: Sequence[bytes]) -> None:
         """Applies events of a topic in one transaction. What is known already is passed over."""
@@ -93,7 +88,7 @@ class Shadow:
         moved: dict[Key, int] = {}
         applied: list[Arrival] = []
         with connection.begin():
-            sqlite.begin(connection)
+            self._place.begin(connection)
             for data in envelopes:
                 arrival = self._decoder.decode(topic, data)
                 if arrival.envelope is None:

@@ -4,60 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
 from trunkline.events.consuming.ledger import Key
+from trunkline.events.rebuilding.places import SHADOW, RebuildRefused
 from trunkline.events.rebuilding.shadow import Derived
-from trunkline.storage import revision, sqlite
-
-LOCK_WAIT_S = 10.0
-"""Seconds to wait for the service's own writer."""
-_SHADOW = "shadow"
 
 
-class SwapRefused(Exception):
+class SwapRefused(RebuildRefused):
     """The shadow may not take the live tables' place."""
 
 
-def swap(
-    live: Path, shadow: Path, derived: Derived, positions: Mapping[Key, int], now: datetime, *, migration: str
-) -> bool:
+def written(derived: Derived) -> list[sa.Table]:
+    """Tables that a swap writes."""
+    platform = derived.platform
+    return [*derived.rebuildable, platform.inbox, platform.consumer_position, platform.hole, platform.dead_letter]
+
+
+def swap(connection: sa.Connection, derived: Derived, positions: Mapping[Key, int], now: datetime) -> bool:
     """Makes the derived tables, inbox, positions, holes and letters of a live database those of a shadow.
 
     Only rows that differ are written. The service may run: it reads on, and its writes wait until this is committed.
 
     Args:
-        live: The live database's file.
-        shadow: The shadow's.
+        connection: In a transaction in which nobody else writes these tables.
         derived: What is replaced.
         positions: The shadow's.
         now: When holes and letters are closed.
-        migration: The one that the live database had seen when the shadow was made.
 
     Returns:
         Whether it was done; if not, the live database is ahead of the shadow by now.
 
     Raises:
-        SwapRefused: something that the live database has applied is missing in the shadow, or it was migrated.
+        SwapRefused: something that the live database has applied is missing in the shadow.
     """
-    engine = sqlite.open_engine(live, busy_timeout_s=LOCK_WAIT_S)
-    try:
-        with engine.connect() as connection:
-            sqlite.driver(connection).execute(f"ATTACH ? AS {_SHADOW}", (str(shadow.absolute()),))
-            with connection.begin():
-                sqlite.begin(connection)
-                if revision.current(connection) != migration:
-                    raise SwapRefused(f"{live} was migrated meanwhile: rebuild it with the release it is for")
-                swapping = _Swapping(connection, derived, now)
-                if not swapping.not_behind(positions):
-                    return False
-                swapping.refuse_losses()
-                swapping.run()
-            return True
-    finally:
-        engine.dispose()
+    swapping = _Swapping(connection, derived, now)
+    if not swapping.not_behind(positions):
+        return False
+    swapping.refuse_losses()
+    swapping.run()
+    return True
 
 
 class _Swapping:
@@ -101,7 +89,7 @@ class _Swapping:
 
     def _replace(self, table: sa.Table) -> None:
         shadow = _shadow_of(table)
-        alike = (column.is_not_distinct_from(shadow.c[column.name]) for column in table.columns)
+        alike = (_alike(column, shadow.c[column.name]) for column in table.columns)
         same = sa.exists().select_from(shadow).where(*alike).correlate(table)
         self._connection.execute(sa.delete(table).where(~same))
         self._add(table)
@@ -135,9 +123,14 @@ class _Swapping:
         self._add(table)
 
 
+def _alike(column: sa.Column[Any], other: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    # Rows of one key are found by an index: `=` can use it, and keys are never null.
+    return column == other if column.primary_key else column.is_not_distinct_from(other)
+
+
 def _shadow_of(table: sa.Table) -> sa.FromClause:
     # Under a name of its own: tables of one name in two schemas are mixed up in nested statements.
-    return table.to_metadata(sa.MetaData(), schema=_SHADOW).alias("remade")
+    return table.to_metadata(sa.MetaData(), schema=SHADOW).alias("remade")
 
 
 def _same_event(one: sa.FromClause, other: sa.FromClause) -> sa.ColumnElement[bool]:
