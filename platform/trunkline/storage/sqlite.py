@@ -42,6 +42,16 @@ _UNAVAILABLE = {
 }
 
 
+_BROKEN = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+}
+"""The file itself is amiss: what waits for nobody and needs no room fails all the same."""
+
+
 def open_engine(path: Path, *, busy_timeout_s: float, read_only: bool = False) -> sa.Engine:
     """An engine over one existing file, which may be empty. Its connections begin nothing by themselves."""
 
@@ -182,6 +192,17 @@ def writing_driver(connection: sa.Connection) -> WritingConnection:
 def probe(connection: sa.Connection) -> None:
     """Reads something from the file itself."""
     connection.exec_driver_sql("PRAGMA schema_version").all()
+
+
+def touch(connection: sa.Connection) -> None:
+    """Writes something to the file, and changes nothing."""
+    version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA user_version={version}")
+
+
+def is_broken(error: BaseException | None) -> bool:
+    """Whether a failure, or what it was translated from, says that the file cannot be written or read."""
+    return error is not None and any(_extended_code(one) & 0xFF in _BROKEN for one in (error, error.__cause__) if one)
 
 
 def translate(error: BaseException) -> BaseException:

@@ -105,11 +105,13 @@ class SqliteDatabase(Database):
         return await self._readers.run(query)
 
     async def check(self) -> None:
-        """As of Database; a file that was removed or replaced does not answer."""
+        """As of Database; a file that was removed or replaced does not answer, nor one that cannot be written."""
         if not self._writer.alive:
             raise unavailable("the database is closed")
         self._files.require()
         self._files.watch_log()
+        if self._writer.failing:
+            await self.write(sqlite.touch)
         await self.read(sqlite.probe)
 
     def _prepare(self) -> sa.Connection:

@@ -30,8 +30,14 @@ class Writer:
         self._batch_limit = batch_limit
         self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
         self._connection: sa.Connection | None = None
+        self._failing = False
         # A daemon: a program that ends without close() must end. What was not committed then was not answered either.
         self._thread = threading.Thread(target=self._serve, name="storage-writer", daemon=True)
+
+    @property
+    def failing(self) -> bool:
+        """What was written last failed because of the file, whatever it was."""
+        return self._failing
 
     def start(self, connection: sa.Connection) -> None:
         """Starts the thread, which owns the connection from now on."""
@@ -79,12 +85,16 @@ class Writer:
 
     def _commit(self, units: Sequence[Unit]) -> None:
         if len(units) > 1 and self._attempt(units):
-            _answer(units)
+            self._end(units)
             return
         for unit in units:
             if not self._attempt([unit]):
                 unit.error = sqlite.lost(unit.error)
-            _answer([unit])
+            self._end([unit])
+
+    def _end(self, units: Sequence[Unit]) -> None:
+        self._failing = any(sqlite.is_broken(unit.error) for unit in units)
+        _answer(units)
 
     def _attempt(self, units: Sequence[Unit]) -> bool:
         """Runs units in one transaction. False if nothing of it is kept; each unit has its error then, or none."""

@@ -187,3 +187,23 @@ async def test_a_service_loses_its_file(tmp_path: Path):
         await until(created, "the category is made", BACK_S)
         answer = await stub.ListCategories(pb.ListCategoriesRequest())
         assert [one.category_code for one in answer.categories] == ["a", "b"]
+
+
+def test_no_write_succeeds(tmp_path: Path):
+    """G4: the file cannot be written, as on a disk that became read-only: UNAVAILABLE, nothing kept, reads go on; and
+    health tells of it from the first write that failed until one succeeds, which it tries itself.
+    """
+    command = [sys.executable, "-m", "tests.faults.storage.failing_writes", str(tmp_path / "x.db")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    refusal = "UNAVAILABLE trunk/STORAGE_UNAVAILABLE: the database file cannot be read or written"
+    assert json.loads(done.stdout) == {
+        "healthy before": None,
+        "healthy, for nobody has tried": None,
+        "write": refusal,
+        "health": refusal,
+        "health again": refusal,
+        "read": ["before"],
+        "healthy after": None,
+        "write after": "after",
+        "afterwards": ["after", "before"],
+    }
