@@ -15,7 +15,7 @@ from tests.faults.events.marks import GROUPS, MAKER
 from tests.faults.events.world import ROLES, Member, World, until, world
 
 FULL = bool(os.environ.get("TRUNKLINE_FAULTS_FULL"))
-KILLS, ENDS = (200, 300) if FULL else (15, 15)
+KILLS, ENDS = (200, 300) if FULL else (8, 8)
 """How often; with TRUNKLINE_FAULTS_FULL=1 as often as the cases say."""
 pytestmark = pytest.mark.timeout(1800 if FULL else 180)
 MORE = 12

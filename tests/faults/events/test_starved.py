@@ -15,9 +15,9 @@ from tests.faults.events.world import ROLES, World, until, world
 from tests.faults.lifecycle.test_starved import burning
 
 FULL = bool(os.environ.get("TRUNKLINE_FAULTS_FULL"))
-SECONDS = 120.0 if FULL else 10.0
+SECONDS = 120.0 if FULL else 6.0
 """How long; with TRUNKLINE_FAULTS_FULL=1 two minutes."""
-pytestmark = pytest.mark.timeout(SECONDS + 120)
+pytestmark = [pytest.mark.timeout(SECONDS + 120), pytest.mark.xdist_group("fault-starved")]
 DEATHS = ("a worker is dead", "this process was taken for dead", "shards are another process's now")
 """What is logged where a lease is lost."""
 
