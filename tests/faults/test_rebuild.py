@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from trunkline.storage.migrate import upgrade
+from trunkline.storage.migrate import upgrade, upgrade_postgres
+from trunkline.testing.postgres import NoPostgres, PostgresServer
 
 from deploy.local.settings import ROOT
 from services.journal.storage import tables as journal_tables
@@ -152,3 +153,25 @@ async def test_what_was_dropped_comes_back_to_the_yen(shop: RunningShop, service
     assert dump(shop, service) == before
     shop.supervisor.start(service)
     await healed(shop)
+
+
+async def test_a_service_moves_to_a_server(shop: RunningShop):
+    """E19: an empty database on PostgreSQL gets, from the publishers' logs, every row that report's file has."""
+    await healed(shop)
+    before = dump(shop, "report")
+    try:
+        server = await asyncio.to_thread(PostgresServer().__enter__)
+    except NoPostgres as error:
+        pytest.skip(str(error))
+    try:
+        upgrade_postgres(server.url, report_tables.METADATA, report_tables.VERSIONS)
+        status, told = await rebuild(shop, "report", "--database", server.url, "--swap")
+        assert (status, told["swapped"]) == (0, True)
+        rows = {name: len(found) for name, found in before.items()}
+        assert sum(rows.values()) > 20
+        assert counts(told, "live", "rebuilt", "missing") == {name: [0, count, count] for name, count in rows.items()}
+        status, told = await rebuild(shop, "report", "--database", server.url)
+        assert (status, told["equal"]) == (0, True)
+        assert counts(told, "live", "equal") == {name: [count, count] for name, count in rows.items()}
+    finally:
+        await asyncio.to_thread(server.__exit__)
