@@ -18,7 +18,10 @@ from trunkline.events.consuming.settling import BATCH, Settling
 from trunkline.events.event import Arrival, Decoder
 from trunkline.events.shard import Entry, Shard
 from trunkline.faultpoints import faultpoint
+from trunkline.foreground import FOREGROUND, Foreground
 
+SERVING_BATCH = 32
+"""Events applied in one transaction while calls are served: what they write waits for no more than that."""
 FINISH_S = 2.0
 """Seconds after their reading in which entries in hand are settled even if it is to stop."""
 _log = structlog.get_logger("trunkline.events")
@@ -58,6 +61,8 @@ class Flow:
         decoder: Decoder,
         acknowledge: Callable[[Mapping[Shard, Sequence[bytes]]], Awaitable[None]],
         clock: Clock,
+        *,
+        foreground: Foreground = FOREGROUND,
     ) -> None:
         """Puts the parts together.
 
@@ -66,11 +71,13 @@ class Flow:
             decoder: Reads them.
             acknowledge: Acknowledges entries of streams, by their ids.
             clock: Tells how long there is still time once it is to stop.
+            foreground: Calls that batches yield to.
         """
         self._settling = settling
         self._decoder = decoder
         self._acknowledge = acknowledge
         self._clock = clock
+        self._foreground = foreground
 
     async def run(
         self,
@@ -122,7 +129,8 @@ class Flow:
             await asyncio.gather(*filter(None, (reading, acknowledging)), return_exceptions=True)
 
     def _batches(self, entries: Sequence[Entry]) -> deque[Batch]:
-        return deque(Batch(entries[at : at + BATCH], self._decoder) for at in range(0, len(entries), BATCH))
+        size = SERVING_BATCH if self._foreground.is_active() else BATCH
+        return deque(Batch(entries[at : at + size], self._decoder) for at in range(0, len(entries), size))
 
     def _tell_gone(self, batch: Batch) -> None:
         gone = len(batch.entries) - len(batch.arrivals)
