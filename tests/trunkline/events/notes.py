@@ -18,7 +18,7 @@ from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.events import Consumer, ConsumerTransaction, Event, Handlers, Relay, topic_of
 from trunkline.events.consuming.gaps import GapSource
 from trunkline.events.topics import shard_of, stream_name
-from trunkline.foreground import FOREGROUND, Foreground
+from trunkline.foreground import Foreground
 from trunkline.storage import Database, Outbox, SqliteDatabase, new_metadata, platform_tables
 from trunkline.storage.leases import Leases
 
@@ -167,9 +167,9 @@ def relay(
     *,
     shards: int = 8,
     poll_s: float = 0.05,
-    foreground: Foreground = FOREGROUND,
+    foreground: Foreground | None = None,
 ) -> Relay:
-    """The relay of the notebook."""
+    """The relay of the notebook. Calls of other tests of this process are nothing to it."""
     return Relay(
         database,
         PLATFORM,
@@ -179,7 +179,7 @@ def relay(
         leases=Leases(database, PLATFORM),
         shards=shards,
         poll_s=poll_s,
-        foreground=foreground,
+        foreground=foreground or Foreground(),
     )
 
 
@@ -191,6 +191,7 @@ def consumer(
     clock: Clock = SYSTEM_CLOCK,
     wake: Callable[[], None] | None = None,
     log: GapSource | None = None,
+    foreground: Foreground | None = None,
 ) -> Consumer:
     """The reader."""
     known: dict[type[Message], Any] = {Note: keep, Memo: keep}
@@ -206,6 +207,7 @@ def consumer(
         clock=clock,
         wake=wake,
         block_s=0.05,
+        foreground=foreground or Foreground(),
     )
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from redis.asyncio import Redis
 from trunkline.events.consuming.flow import SERVING_BATCH
 from trunkline.events.publishing.pace import BACKLOG, FORGOTTEN_S, PER_CPU_S, SLICE, SLICE_S, Pace
 from trunkline.events.topics import shard_of, stream_name
-from trunkline.foreground import FOREGROUND, RECENT_S, Foreground
+from trunkline.foreground import RECENT_S, Foreground
 from trunkline.storage import Database
 
 from tests.trunkline.events.notes import (
@@ -78,14 +77,13 @@ async def test_a_relay_yields_to_calls(publisher: Database, client: Redis, url: 
     assert await numbers(client, STREAM) == list(range(1, count + 1))
 
 
-async def test_batches_are_short_while_calls_are_served(
-    reader: Database, client: Redis, url: str, monkeypatch: pytest.MonkeyPatch
-):
+async def test_batches_are_short_while_calls_are_served(reader: Database, client: Redis, url: str):
     """What a call writes waits for a few events; without calls, as many as there are share a transaction."""
-    monkeypatch.setattr(FOREGROUND, "began", float("inf"))
+    foreground = Foreground(lambda: 0.0)
+    foreground.note()
     count = 2 * SERVING_BATCH
     await add(client, *(envelope(number) for number in range(1, count + 1)))
-    async with running(receiver := consumer(reader, url)):
+    async with running(receiver := consumer(reader, url, foreground=foreground)):
         await until(lambda: receiver.counts.applied == count)
     sizes = Counter(row["apply_time"] for row in await rows(reader, PLATFORM.inbox))
     assert list(sizes.values()) == [SERVING_BATCH] * 2

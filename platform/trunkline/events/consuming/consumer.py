@@ -27,6 +27,7 @@ from trunkline.events.streams.link import NEW, Link, RedisUnavailable
 from trunkline.events.streams.outage import Outage, storage_away
 from trunkline.events.topics import DEFAULT_SHARDS, TopicError, topic_of
 from trunkline.faultpoints import faultpoint
+from trunkline.foreground import FOREGROUND, Foreground
 from trunkline.storage import Database, PlatformTables
 from trunkline.storage.leases import LeaseLost, Leases
 
@@ -54,6 +55,7 @@ class Consumer:
         clock: Clock = SYSTEM_CLOCK,
         wake: Callable[[], None] | None = None,
         block_s: float = BLOCK_S,
+        foreground: Foreground = FOREGROUND,
     ) -> None:
         """Puts the parts together.
 
@@ -69,6 +71,7 @@ class Consumer:
             clock: Stamps rows, and measures patience with missing events.
             wake: Called after a commit in which a handler published: the relay's `wake`.
             block_s: Seconds a read waits for entries.
+            foreground: Calls that batches yield to.
 
         Raises:
             TopicError: a type belongs to no topic, or to one that does not declare the group.
@@ -93,7 +96,7 @@ class Consumer:
             wake=wake,
             missing=self._gaps.ask if self._gaps is not None else lambda _key, _numbers: None,
         )
-        self._flow = Flow(self._settling, self._decoder, self._acknowledge, clock)
+        self._flow = Flow(self._settling, self._decoder, self._acknowledge, clock, foreground)
         self.outage = Outage(f"{group} consumer", clock=clock)
         """Its way to Redis and to its database."""
         self._appetite = Appetite()

@@ -18,7 +18,7 @@ from trunkline.events.consuming.settling import BATCH, Settling
 from trunkline.events.event import Arrival, Decoder
 from trunkline.events.shard import Entry, Shard
 from trunkline.faultpoints import faultpoint
-from trunkline.foreground import FOREGROUND, Foreground
+from trunkline.foreground import Foreground
 
 SERVING_BATCH = 32
 """Events applied in one transaction while calls are served: what they write waits for no more than that."""
@@ -61,8 +61,7 @@ class Flow:
         decoder: Decoder,
         acknowledge: Callable[[Mapping[Shard, Sequence[bytes]]], Awaitable[None]],
         clock: Clock,
-        *,
-        foreground: Foreground = FOREGROUND,
+        foreground: Foreground,
     ) -> None:
         """Puts the parts together.
 
