@@ -142,6 +142,29 @@ async def test_of_two_that_block_each_other_both_pass(database: PostgresDatabase
     assert [await database.read(partial(value_of, tenant=tenant)) for tenant in "ab"] == [2, 2]
 
 
+async def test_those_that_were_lost_run_one_at_a_time(database: PostgresDatabase):
+    """G9: of four that read the same and write, one passes; the others do not go on losing to each other."""
+    all_have_read, tried, running, most = threading.Barrier(4), set[int](), threading.Semaphore(1), list[bool]()
+
+    def work(connection: sa.Connection, number: int) -> int:
+        if number in tried:
+            most.append(running.acquire(blocking=False))
+            try:
+                value_of(connection)
+                connection.execute(sa.text("SELECT pg_sleep(0.03)"))  # time for others to come
+                return raised(connection, "a")
+            finally:
+                running.release()
+        tried.add(number)
+        value_of(connection)
+        all_have_read.wait(BOUND_S)
+        return raised(connection, "a")
+
+    values = await asyncio.gather(*(database.write(partial(work, number=number)) for number in range(4)))
+    assert (sorted(values), most) == ([1, 2, 3, 4], [True] * 3)
+    assert database.counts.repeats == {"serialization": 3}
+
+
 async def test_a_statement_that_takes_too_long_is_ended(database: PostgresDatabase):
     """G9: a statement timeout is told at once as UNAVAILABLE / STORAGE_UNAVAILABLE: again it would take as long."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -27,10 +29,11 @@ from services.stock.storage import movements
 from services.stock.storage.movements import Cause
 from services.stock.storage.tables import METADATA, MOVEMENT, PLATFORM, STOCK, VERSIONS
 from tests.faults.storage.instances import instances
+from tests.faults.storage.still import STILL_S, standing_still
 from tests.services.logs import transaction
 from tests.shop.waiting import until
 from tests.trunkline.events.notes import running
-from tests.trunkline.storage.kinds import BOTH
+from tests.trunkline.storage.kinds import BOTH, Databases
 
 TENANT, STORE, ITEM = "acme", "0001", "A"
 IN_STOCK, TILLS, EACH = 100, 40, 5
@@ -85,25 +88,31 @@ async def shared(stock: Database) -> bool:
     return sorted(Counter(await stock.read(owners)).values()) == [SHARDS // 2] * 2
 
 
-@pytest.mark.parametrize("place", BOTH, indirect=True)
-async def test_stock_is_what_came_less_what_was_sold(place: Path | str, tmp_path: Path):
-    """G10: of 100 pieces 200 are sold, by 40 tills at once, through Redis to two processes: stock is -100, and each of
-    the 200 movements begins where the one before it ended.
+async def oversell(
+    place: Path | str, folder: Path, meanwhile: Callable[[Database], Coroutine[Any, Any, None]] | None = None
+) -> None:
+    """Sells twice what there is, and looks at what two processes of stock have made of it.
+
+    Args:
+        place: Stock's database.
+        folder: For everything else.
+        meanwhile: What happens to the database while it is sold.
     """
-    stock, cart = database_at(place, METADATA, VERSIONS), SqliteDatabase(tmp_path / "cart.db", CART)
+    stock, cart = database_at(place, METADATA, VERSIONS), SqliteDatabase(folder / "cart.db", CART)
     await stock.open()
     await cart.open()
     await stock.write(arrive)
-    async with embedded_redis(tmp_path / "redis") as redis, instances("stock", tmp_path, redis.url, place):
+    async with embedded_redis(folder / "redis") as redis, instances("stock", folder, redis.url, place):
         leases = Leases(cart, CART_PLATFORM)
         topics = [topic_of(TransactionLog)]
         relay = Relay(cart, CART_PLATFORM, redis.url, source="cart", topics=topics, leases=leases, shards=SHARDS)
-        unit = UnitOfWork(cart, CART_PLATFORM, source="cart", secret_file=tmp_path / "secret", wake=relay.wake)
+        unit = UnitOfWork(cart, CART_PLATFORM, source="cart", secret_file=folder / "secret", wake=relay.wake)
         await until(lambda: shared(stock), "both processes own shards")
         async with running(relay):
-            await asyncio.gather(*(_trade(unit, till) for till in range(1, TILLS + 1)))
+            happening = asyncio.create_task(meanwhile(stock)) if meanwhile else None
+            await asyncio.gather(*(_trade(unit, till, happening) for till in range(1, TILLS + 1)))
             await until(lambda: _all_moved(stock), "all sales have moved the stock")
-        assert await shared(stock)
+            await until(lambda: shared(stock), "both processes own shards")
     rows = await stock.read(lambda connection: connection.execute(sa.select(MOVEMENT).order_by("movement_no")).all())
     (level,) = await stock.read(lambda connection: connection.execute(sa.select(STOCK)).all())
     await cart.close()
@@ -117,13 +126,42 @@ async def test_stock_is_what_came_less_what_was_sold(place: Path | str, tmp_path
     assert all(list(_of(sold, till)) == list(range(1, EACH + 1)) for till in range(1, TILLS + 1))
 
 
-async def _trade(unit: UnitOfWork, till: int) -> None:
+@pytest.mark.parametrize("place", BOTH, indirect=True)
+async def test_stock_is_what_came_less_what_was_sold(place: Path | str, tmp_path: Path):
+    """G10: of 100 pieces 200 are sold, by 40 tills at once, through Redis to two processes: stock is -100, and each of
+    the 200 movements begins where the one before it ended.
+    """
+    await oversell(place, tmp_path)
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_it_stands_still_while_stock_is_taken_away(place: str, tmp_path: Path, databases: Databases):
+    """G8: PostgreSQL stands still while two processes apply sales: none is lost, none has an effect twice, and each
+    till keeps its order.
+    """
+
+    async def stand_still(stock: Database) -> None:
+        await until(lambda: _has_moved(stock, TILLS), "sales move the stock")
+        with standing_still(databases.server):
+            await asyncio.sleep(STILL_S)
+
+    await oversell(place, tmp_path, stand_still)
+
+
+async def _trade(unit: UnitOfWork, till: int, happening: asyncio.Task[None] | None) -> None:
+    """A till sells; with its last piece it waits until what happens is over."""
     for number in range(1, EACH + 1):
+        if number == EACH and happening is not None:
+            await happening
         await unit.run(partial(sell, till=till, number=number))
 
 
 async def _all_moved(stock: Database) -> bool:
-    return await stock.read(moved) > TILLS * EACH
+    return await _has_moved(stock, TILLS * EACH)
+
+
+async def _has_moved(stock: Database, sales: int) -> bool:
+    return await stock.read(moved) > sales
 
 
 def _of(sold: list[tuple[int, int]], till: int) -> list[int]:

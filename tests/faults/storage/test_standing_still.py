@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,34 +18,22 @@ from trunkline.storage import postgres
 from trunkline.storage.postgres import PostgresDatabase
 from trunkline.storage.postgres_engine import CONNECT_S, Patience
 from trunkline.testing.local import LocalSystem
-from trunkline.testing.postgres import PostgresServer
 
 from services.stock.app import build
 from services.stock.settings import StockSettings
+from tests.faults.storage.still import STILL_S, standing_still
 from tests.services.callers import admin, key
 from tests.services.stock.conftest import TwoItems
 from tests.shop.waiting import until
 from tests.trunkline.storage.bench import METADATA, insert, names
 from tests.trunkline.storage.kinds import Databases
 
-STILL_S = 10.0 if os.environ.get("TRUNKLINE_FAULTS_FULL") else 2.5
-"""How long it stands still; with TRUNKLINE_FAULTS_FULL=1 longer."""
 DEADLINE_S, LATE_S = 0.5, 0.25
 """Deadline of each call, and how much later it may be told."""
 CALLERS, EACH = 12, 10
 ANSWER_S = 0.5
 SOON_S = ANSWER_S + CONNECT_S + 1.0
 """Seconds in which nobody waits any more: for an answer, and for a connection that was to be made."""
-
-
-@contextmanager
-def standing_still(server: PostgresServer) -> Iterator[None]:
-    """A server that stands still within the block."""
-    server.freeze()
-    try:
-        yield
-    finally:
-        server.thaw()
 
 
 class Clerks:
