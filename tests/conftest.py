@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
     from tests.shop.running import RunningShop
 
 configure_logs("test", "error")
+SERVER = os.environ.get("TEST_REDIS_SERVER")
+if SERVER is not None:
+    # Another server than the pinned one: Redis of any version since 6.2, or Valkey.
+    from trunkline.launcher import embedded
+
+    embedded._bundled = partial(Path, SERVER)
 ROOT = Path(__file__).parent
 SLOWER = (
     "trunkline/testing",

@@ -35,7 +35,7 @@ def find_server() -> Path:
         return bundled
     for name in ("valkey-server", "redis-server"):
         found = shutil.which(name)
-        if found is not None and _version(found) >= OLDEST:
+        if found is not None and version_of(found) >= OLDEST:
             return Path(found)
     raise LaunchError("no Redis-compatible server: set REDIS_URL, or install valkey-server or redis-server >= 6.2")
 
@@ -183,7 +183,8 @@ def _bundled() -> Path | None:
         return None
 
 
-def _version(path: str) -> tuple[int, int]:
+def version_of(path: str) -> tuple[int, int]:
+    """Version of a server's program; (0, 0) where it does not say."""
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -23,6 +24,8 @@ from tests.shop.effects import EFFECTS, wrong_effects
 
 AT_ONCE = 8
 """Transactions that are asked after at a time."""
+REACHED_S, AGAIN_S = 15.0, 0.5
+"""Seconds within which a group must be reached, whose breaker may be open at first, and between two tries."""
 NEWEST = 3
 """Transactions that are asked after while faults go on."""
 ASK_S = 1.0
@@ -81,18 +84,25 @@ def _unkept(answered: Iterable[Any], events: Iterable[Published]) -> Iterator[st
 
 
 async def undelivered(office: Caller, transactions: Iterable[tuple[str, int, int]]) -> list[str]:
-    """Which transactions are not said to be DELIVERED to every group."""
+    """Which transactions are not said to be DELIVERED to every group, each of which must be reachable by and by."""
     stub = TransactionServiceStub(office.channel("cart"))
-    room, found = asyncio.Semaphore(AT_ONCE), list[str]()
+    room, end, found = asyncio.Semaphore(AT_ONCE), time.monotonic() + REACHED_S, list[str]()
     groups = topics()["tranlog"].groups
 
+    async def told(request: GetDeliveryRequest) -> dict[str, int]:
+        while True:
+            async with room:
+                answer = await surely(stub.GetDelivery, request)
+            if not any(one.unreachable for one in answer.deliveries) or time.monotonic() > end:
+                return {one.group: one.state for one in answer.deliveries if not one.unreachable}
+            await asyncio.sleep(AGAIN_S)
+
     async def ask(store_code: str, terminal_no: int, transaction_no: int) -> None:
-        request = GetDeliveryRequest(store_code=store_code, terminal_no=terminal_no, transaction_no=transaction_no)
-        async with room:
-            answer = await surely(stub.GetDelivery, request)
-        told = {one.group: one.state for one in answer.deliveries if not one.unreachable}
-        if told != dict.fromkeys(groups, DELIVERY_STATE_DELIVERED):
-            words = {group: DeliveryState.Name(state) for group, state in told.items()}
+        states = await told(
+            GetDeliveryRequest(store_code=store_code, terminal_no=terminal_no, transaction_no=transaction_no)
+        )
+        if states != dict.fromkeys(groups, DELIVERY_STATE_DELIVERED):
+            words = {group: DeliveryState.Name(state) for group, state in states.items()}
             found.append(f"{store_code}/{terminal_no}#{transaction_no} is said to be {words}")
 
     await asyncio.gather(*(ask(*one) for one in transactions))

@@ -48,7 +48,7 @@ from tests.trunkline.events.notes import (
 )
 
 PLATFORM_CODE = Path(__file__).parents[3] / "platform" / "trunkline"
-ANSWERS = {*outage.SAID, outage.UNREACHABLE, outage.REFUSED, "BUSYGROUP"}
+ANSWERS = {*outage.SAID, outage.UNREACHABLE, outage.REFUSED, "BUSYGROUP", "ERR"}
 """Words in capitals that Redis says, or that are said of it."""
 
 

@@ -17,6 +17,8 @@ from trunkline.launcher.ports import free_port
 from tests.shop.waiting import until
 
 HOST = "127.0.0.1"
+OLDEST = (7, 0)
+"""Servers before it cannot be told a port for their bus."""
 SLOTS = 16384
 
 
