@@ -6,7 +6,7 @@ from collections import Counter
 
 from redis.asyncio import Redis
 from trunkline.events.consuming.flow import SERVING_BATCH
-from trunkline.events.publishing.pace import BACKLOG, FORGOTTEN_S, PER_CPU_S, SLICE, SLICE_S, Pace
+from trunkline.events.publishing.pace import BACKLOG, PER_CPU_S, SLICE, SLICE_S, Pace
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.foreground import RECENT_S, Foreground
 from trunkline.storage import Database
@@ -48,8 +48,6 @@ def test_a_backlog_becomes_shorter():
     assert pace.per_s == 2 * 500
     assert pace.slice(first=1, waiting=256) == (1_000 * SLICE_S, SLICE_S)
     pace.note(newest=2_001, now=13.0)
-    assert pace.per_s == PER_CPU_S
-    pace.note(newest=9_000, now=13.0 + FORGOTTEN_S)  # nobody has looked for so long that it may all be old
     assert pace.per_s == PER_CPU_S
 
 

@@ -16,12 +16,15 @@ AHEAD = 2.0
 """... or so many times what is published meanwhile, if that is more: a backlog always becomes shorter."""
 SLICE, SLICE_S = 32, 0.1
 """Events sent at once: so many, or those of so many seconds. Fewer would cost the disk more, more would be noticed."""
-MEASURED_S, FORGOTTEN_S = 1.0, 5.0
-"""Seconds over which is measured what is published: at least and at most."""
+MEASURED_S = 1.0
+"""Seconds over which is measured what is published, at least."""
 
 
 class Pace:
-    """The speed of one relay."""
+    """The speed of one relay, from the beginning of its work or the end of an outage on.
+
+    What was published before says nothing of what is published now.
+    """
 
     def __init__(self, processors: int) -> None:
         self._usual = PER_CPU_S * processors
@@ -41,9 +44,7 @@ class Pace:
         passed = now - self._since
         if passed < MEASURED_S:
             return
-        # What was published while nobody looked, as in an outage, says nothing of what is published now.
-        published = (newest - self._before) / passed if passed < FORGOTTEN_S else 0.0
-        self.per_s = max(self._usual, AHEAD * published)
+        self.per_s = max(self._usual, AHEAD * (newest - self._before) / passed)
         self._since, self._before = now, newest
 
     def slice(self, first: int, waiting: int) -> tuple[int, float]:

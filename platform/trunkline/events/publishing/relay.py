@@ -98,7 +98,7 @@ class Relay:
         self._clock = clock
         self._poll_s = poll_s
         self._woken = asyncio.Event()
-        self._foreground, self._pace = foreground, Pace(os.cpu_count() or 1)
+        self._foreground, self._pace = foreground, _pace()
         self._shards: dict[str, int] = {}
         self._reconciling = Reconciling(
             database, self._rows, self._link, self._topics, self._write, self.counts, clock=clock, window_s=window_s
@@ -185,6 +185,7 @@ class Relay:
         await self._judge()
         await self._decide_shards()
         self._reconciling.forget()
+        self._pace = _pace()
         # Before anything is sent: later ids would hide that entries in the middle are gone.
         await self._compare()
         while not stop.is_set():
@@ -273,3 +274,7 @@ class Relay:
 
     def _shard(self, row: Unsent) -> Shard:
         return Shard(row.topic, shard_of(row.key, self._shards[row.topic]))
+
+
+def _pace() -> Pace:
+    return Pace(os.cpu_count() or 1)
