@@ -89,7 +89,7 @@ async def undelivered(office: Caller, transactions: Iterable[tuple[str, int, int
     room, end, found = asyncio.Semaphore(AT_ONCE), time.monotonic() + REACHED_S, list[str]()
     groups = topics()["tranlog"].groups
 
-    async def told(request: GetDeliveryRequest) -> dict[str, int]:
+    async def told(request: GetDeliveryRequest) -> dict[str, Any]:
         while True:
             async with room:
                 answer = await surely(stub.GetDelivery, request)
