@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pos.event.v1.transaction_log_pb2 import TransactionLog
 from trunk.event.v1.envelope_pb2 import Envelope
 from trunkline.clock import SYSTEM_CLOCK
+from trunkline.errors import ServiceError
 from trunkline.events import Relay, topic_of
 from trunkline.events.topics import shard_of
 from trunkline.launcher.embedded import embedded_redis
@@ -21,6 +22,7 @@ from trunkline.storage import Database, SqliteDatabase, Transaction, UnitOfWork
 from trunkline.storage.leases import Leases
 from trunkline.storage.migrate import upgrade, upgrade_postgres
 from trunkline.storage.opening import database_at
+from trunkline.testing.postgres import PostgresServer
 
 from services.cart.storage.tables import METADATA as CART
 from services.cart.storage.tables import PLATFORM as CART_PLATFORM
@@ -29,7 +31,7 @@ from services.stock.storage import movements
 from services.stock.storage.movements import Cause
 from services.stock.storage.tables import METADATA, MOVEMENT, PLATFORM, STOCK, VERSIONS
 from tests.faults.storage.instances import instances
-from tests.faults.storage.still import STILL_S, standing_still
+from tests.faults.storage.losses import STILL_S, cut, restarted, standing_still
 from tests.services.logs import transaction
 from tests.shop.waiting import until
 from tests.trunkline.events.notes import running
@@ -38,6 +40,7 @@ from tests.trunkline.storage.kinds import BOTH, Databases
 TENANT, STORE, ITEM = "acme", "0001", "A"
 IN_STOCK, TILLS, EACH = 100, 40, 5
 SHARDS = 8
+Loss = Callable[[PostgresServer], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
@@ -85,7 +88,10 @@ def moved(connection: sa.Connection) -> int:
 
 async def shared(stock: Database) -> bool:
     """Whether two processes own four shards each."""
-    return sorted(Counter(await stock.read(owners)).values()) == [SHARDS // 2] * 2
+    try:
+        return sorted(Counter(await stock.read(owners)).values()) == [SHARDS // 2] * 2
+    except ServiceError:
+        return False
 
 
 async def oversell(
@@ -148,6 +154,20 @@ async def test_it_stands_still_while_stock_is_taken_away(place: str, tmp_path: P
     await oversell(place, tmp_path, stand_still)
 
 
+@pytest.mark.parametrize("loss", [restarted, cut])
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_it_is_lost_while_stock_is_taken_away(place: str, tmp_path: Path, databases: Databases, loss: Loss):
+    """G6, G7: PostgreSQL is restarted without grace, or cuts all connections again and again, while two processes apply
+    sales: none is lost, none has an effect twice, and each till keeps its order.
+    """
+
+    async def lose(stock: Database) -> None:
+        await until(lambda: _has_moved(stock, TILLS), "sales move the stock")
+        await loss(databases.server)
+
+    await oversell(place, tmp_path, lose)
+
+
 async def _trade(unit: UnitOfWork, till: int, happening: asyncio.Task[None] | None) -> None:
     """A till sells; with its last piece it waits until what happens is over."""
     for number in range(1, EACH + 1):
@@ -161,7 +181,10 @@ async def _all_moved(stock: Database) -> bool:
 
 
 async def _has_moved(stock: Database, sales: int) -> bool:
-    return await stock.read(moved) > sales
+    try:
+        return await stock.read(moved) > sales
+    except ServiceError:
+        return False  # it is away just now
 
 
 def _of(sold: list[tuple[int, int]], till: int) -> list[int]:
