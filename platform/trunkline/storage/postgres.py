@@ -119,10 +119,16 @@ class PostgresDatabase(Database):
         await self.read(_probe)
 
     def _set_up(self) -> None:
-        with setting_up(self._engine) as connection:
-            if self._versions is None:
+        if self._versions is None:
+            with setting_up(self._engine) as connection:
                 self._metadata.create_all(connection)
-            else:
+            return
+        try:
+            with self._engine.begin() as connection:
+                revision.require(connection, self._versions, self._name)
+        except DatabaseRefused:
+            # A migration may be running: whoever can do without it has not waited for it.
+            with setting_up(self._engine) as connection:
                 revision.require(connection, self._versions, self._name)
 
     def _stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,10 +23,10 @@ from trunkline.launcher.embedded import EmbeddedRedis, embedded_redis
 from trunkline.process import Build
 from trunkline.storage import Database, DatabaseRefused, SqliteDatabase, UnitOfWork
 from trunkline.storage.leases import Leases
-from trunkline.storage.migrate import upgrade, upgrade_postgres
+from trunkline.storage.migrate import _bring, upgrade, upgrade_postgres
 from trunkline.storage.opening import database_at
 from trunkline.storage.postgres import PostgresDatabase
-from trunkline.storage.postgres_engine import open_engine
+from trunkline.storage.postgres_engine import LOCK_S, open_engine, setting_up
 from trunkline.testing.local import LocalSystem
 
 from services.cart.storage.tables import METADATA as CART
@@ -167,6 +168,27 @@ async def test_a_migration_does_not_keep_others_waiting(url: str, tmp_path: Path
     holder.dispose()
     assert await _starts(url, VERSIONS) == ""
     assert await _migrate(url, newer) == NEXT
+
+
+async def test_a_release_starts_while_a_migration_runs(url: str, tmp_path: Path):
+    """G11: today's release does not wait for it; the next one does, and starts when it is done."""
+    await _migrate(url, VERSIONS)
+    newer, other = next_versions(tmp_path / "newer"), open_engine(url, connections=2)
+    with setting_up(other) as connection:  # as a migration does
+        began = time.monotonic()
+        assert await _starts(url, VERSIONS) == ""
+        assert time.monotonic() - began < LOCK_S
+        waits = asyncio.create_task(_starts(url, newer))
+        await until(lambda: _waits_for_a_lock(other), "the next release waits")
+        await asyncio.to_thread(_bring, connection, METADATA, newer, url)
+    assert await waits == ""
+    other.dispose()
+
+
+def _waits_for_a_lock(engine: sa.Engine) -> bool:
+    query = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with engine.connect() as connection:
+        return bool(connection.scalar(query))
 
 
 async def test_a_file_is_migrated_when_nobody_uses_it(tmp_path: Path):
