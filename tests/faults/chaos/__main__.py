@@ -8,7 +8,6 @@ it does as it goes, and a table. What is done, and when, is a pure function of s
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from trunkline.telemetry.quiet import quieten_logs
+from trunkline.launcher.command import run_command
 
 from tests.faults.chaos.running import run_chaos
 from tests.faults.chaos.schedule import EVERY_S
@@ -39,11 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     told(f"seed {seed}")
     told(f"databases and logs: {folder}")
-    quieten_logs()
-    report = asyncio.run(run_chaos(folder, seed, options.minutes * 60, told, every_s=options.every))
-    table = asdict(report)
-    print(json.dumps(table) if options.json else "\n".join(_shown(name, value) for name, value in table.items()))
-    return 1 if report.wrong else 0
+
+    async def run() -> int:
+        report = await run_chaos(folder, seed, options.minutes * 60, told, every_s=options.every)
+        table = asdict(report)
+        print(json.dumps(table) if options.json else "\n".join(_shown(name, value) for name, value in table.items()))
+        return 1 if report.wrong else 0
+
+    return run_command(run())
 
 
 def _shown(name: str, value: object) -> str:

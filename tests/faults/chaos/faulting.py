@@ -58,8 +58,10 @@ class Faulting:
     async def _stop(self, name: str, for_s: float) -> None:
         pid = await self._running(name)
         self._shop.send(pid, signal.SIGSTOP)
-        await asyncio.sleep(for_s)
-        self._shop.send(pid, signal.SIGCONT)
+        try:
+            await asyncio.sleep(for_s)
+        finally:
+            self._shop.send(pid, signal.SIGCONT)
 
     async def _restart(self, name: str, for_s: float) -> None:
         supervisor = self._shop.launched.supervisor

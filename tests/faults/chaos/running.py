@@ -93,8 +93,10 @@ async def run_chaos(
 @asynccontextmanager
 async def _watched(shop: ChaosShop, trading: Trade, report: Report, told: Told) -> AsyncIterator[None]:
     watching = asyncio.create_task(_watch(shop, trading, report, told), name="watching")
-    yield
-    watching.cancel()
+    try:
+        yield
+    finally:
+        watching.cancel()
     for ended in await asyncio.gather(watching, return_exceptions=True):
         if isinstance(ended, Exception):
             report.wrong.append(f"nobody looked any more: {type(ended).__name__}: {ended}")
@@ -116,13 +118,18 @@ async def _watch(shop: ChaosShop, trading: Trade, report: Report, told: Told) ->
 
 async def _inflict(faulting: Faulting, faults: Sequence[Fault], told: Told, report: Report) -> dict[str, int]:
     began, running = time.monotonic(), list[asyncio.Task[None]]()
-    for fault in faults:
-        await asyncio.sleep(max(0.0, began + fault.at_s - time.monotonic()))
-        told(f"{fault.at_s:6.1f} s  {fault}")
-        running.append(asyncio.create_task(faulting.inflict(fault)))
-    for ended in await asyncio.gather(*running, return_exceptions=True):
-        if isinstance(ended, BaseException):
-            report.wrong.append(f"{type(ended).__name__}: {ended}")
+    try:
+        for fault in faults:
+            await asyncio.sleep(max(0.0, began + fault.at_s - time.monotonic()))
+            told(f"{fault.at_s:6.1f} s  {fault}")
+            running.append(asyncio.create_task(faulting.inflict(fault)))
+        for ended in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                report.wrong.append(f"{type(ended).__name__}: {ended}")
+    finally:
+        # Where the run is broken off, nobody may stand still or hold a database any more.
+        for one in running:
+            one.cancel()
     return dict(Counter(fault.kind for fault in faults))
 
 

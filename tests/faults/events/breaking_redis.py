@@ -58,8 +58,10 @@ class BreakingRedis:
     async def _stop_redis(self, for_s: float) -> None:
         pid = self._redis.pid
         os.kill(pid, signal.SIGSTOP)
-        await asyncio.sleep(for_s)
-        os.kill(pid, signal.SIGCONT)
+        try:
+            await asyncio.sleep(for_s)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     async def _start(self, after_s: float) -> None:
         await asyncio.sleep(after_s)
