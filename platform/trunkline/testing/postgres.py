@@ -7,17 +7,27 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 LOCAL_HOST = "127.0.0.1"
 START_BOUND_S, STOP_BOUND_S = 30.0, 20.0
 _NOBODY = 65534
 """The server refuses to run as root."""
+# Popen(user=…) forks, and what gRPC does in a fork keeps the server from starting: so it is done after the exec.
+_BECOME = """
+import os, sys
+user = int(sys.argv[1])
+os.setgroups([])
+os.setgid(user)
+os.setuid(user)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _SETTINGS = {"fsync": "off", "listen_addresses": LOCAL_HOST, "max_connections": "60", "shared_buffers": "16MB"}
 
 
@@ -77,8 +87,8 @@ class PostgresServer:
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  the command is ours
-                [str(programs / "postgres"), "-D", str(data), *options], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True, cwd=self._folder, **self._as_user(),
+                self._as_user([str(programs / "postgres"), "-D", str(data), *options]), stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True, cwd=self._folder,
             )  # fmt: skip
         self._wait(programs)
 
@@ -141,13 +151,13 @@ class PostgresServer:
 
     def _run(self, command: list[str]) -> None:
         done = subprocess.run(  # noqa: S603  as above
-            command, check=False, capture_output=True, timeout=60, cwd=self._folder, **self._as_user()
+            self._as_user(command), check=False, capture_output=True, timeout=60, cwd=self._folder
         )
         if done.returncode != 0:
             raise NoPostgres(f"{command[0]}: {done.stderr.decode(errors='replace').strip()}")
 
-    def _as_user(self) -> dict[str, Any]:
-        return {} if self._user is None else {"user": self._user, "group": self._user, "extra_groups": []}
+    def _as_user(self, command: list[str]) -> list[str]:
+        return command if self._user is None else [sys.executable, "-c", _BECOME, str(self._user), *command]
 
 
 def _free_port() -> int:
