@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -76,7 +77,7 @@ class SqliteDatabase(Database):
         try:
             await self._lock.acquire(self._lock_wait_s)
             self._writer.start(await asyncio.to_thread(self._prepare))
-        except (OSError, sa.exc.DBAPIError) as error:
+        except (OSError, sqlite3.Error, sa.exc.DBAPIError) as error:
             self._lock.release()
             raise DatabaseRefused(f"{self.path} cannot be opened: {sqlite.reason(error)}") from error
         except BaseException:
@@ -124,7 +125,8 @@ class SqliteDatabase(Database):
         try:
             sqlite.require_sound(connection, self.path)
             with connection.begin():
-                sqlite.begin(connection)
+                # Who only looks waits for nobody: a service starts while somebody else holds the file, too.
+                sqlite.begin(connection, writing=self._versions is None)
                 if self._versions is None:
                     self._metadata.create_all(connection)
                 else:

@@ -6,13 +6,17 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from trunkline.errors import ServiceError
 from trunkline.storage import DatabaseRefused, SqliteDatabase, sqlite
+from trunkline.storage.migrate import upgrade
 
+from services.store.storage import tables
 from tests.trunkline.storage.bench import METADATA, insert, names
 
 HOLDER = """
@@ -60,6 +64,40 @@ async def test_another_process_holds_the_file(tmp_path: Path):
         holder.stdin.close()
     await waits
     assert await database.read(names) == ["after", "before"]
+    await database.close()
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Another connection has a file to itself during a block."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        yield
+        holder.execute("ROLLBACK")
+
+
+async def test_a_service_starts_while_another_process_holds_its_file(tmp_path: Path):
+    """G1: to look whether its tables are there it waits for nobody; it reads, and writes when it can."""
+    path = tmp_path / "store.db"
+    await asyncio.to_thread(upgrade, path, tables.METADATA, tables.VERSIONS)
+    database = SqliteDatabase(path, tables.METADATA, versions=tables.VERSIONS, busy_timeout_s=0.1)
+    with held(path):
+        await database.open()
+        await database.check()
+        with pytest.raises(ServiceError, match="locked by somebody else"):
+            await database.write(lambda connection: connection.execute(sa.text("DELETE FROM worker")))
+    await database.write(lambda connection: connection.execute(sa.text("DELETE FROM worker")))
+    await database.close()
+
+
+async def test_tables_are_not_made_while_another_process_holds_the_file(tmp_path: Path):
+    """G1: that is said in one line, and the file is given back."""
+    path = tmp_path / "x.db"
+    await _filled(path)
+    database = SqliteDatabase(path, METADATA, busy_timeout_s=0.1)
+    with held(path), pytest.raises(DatabaseRefused, match="locked by somebody else"):
+        await database.open()
+    await database.open()
     await database.close()
 
 
