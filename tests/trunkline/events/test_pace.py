@@ -6,7 +6,9 @@ from collections import Counter
 
 from redis.asyncio import Redis
 from trunkline.events.consuming.flow import SERVING_BATCH
+from trunkline.events.publishing.hints import channel_of
 from trunkline.events.publishing.pace import BACKLOG, PER_CPU_S, SLICE, SLICE_S, Pace
+from trunkline.events.publishing.relay import LEASE
 from trunkline.events.topics import shard_of, stream_name
 from trunkline.foreground import RECENT_S, Foreground
 from trunkline.storage import Database
@@ -14,6 +16,7 @@ from trunkline.storage import Database
 from tests.trunkline.events.notes import (
     KEY,
     PLATFORM,
+    SOURCE,
     add,
     consumer,
     envelope,
@@ -73,6 +76,25 @@ async def test_a_relay_yields_to_calls(publisher: Database, client: Redis, url: 
     assert len(set(steps[:5])) == 1
     assert steps[0] < max(steps)
     assert await numbers(client, STREAM) == list(range(1, count + 1))
+
+
+async def test_a_relay_that_begins_to_listen_yields_to_nobody(publisher: Database, client: Redis, url: str):
+    """A hint of another process tells of calls; that hints are heard from now on does not."""
+    foreground, told = Foreground(lambda: 0.0), list[bool]()
+    sender = relay(publisher, url, foreground=foreground)
+    heard = sender._hints._heard
+
+    def note(hint: bool) -> None:
+        told.append(hint)
+        heard(hint)
+
+    sender._hints._heard = note
+    async with running(sender):
+        await until(lambda: told == [False] and sender._leases.has(LEASE))
+        assert not foreground.is_active()
+        await client.publish(channel_of(SOURCE), b"")
+        await until(foreground.is_active)
+    assert told == [False, True]
 
 
 async def test_batches_are_short_while_calls_are_served(reader: Database, client: Redis, url: str):

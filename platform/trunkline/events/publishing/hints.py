@@ -24,8 +24,8 @@ def channel_of(source: str) -> str:
 class Hints:
     """One process's ear for hints, and its voice."""
 
-    def __init__(self, redis_url: str, source: str, heard: Callable[[], None]) -> None:
-        """Describes both; heard is called for each hint, on the event loop."""
+    def __init__(self, redis_url: str, source: str, heard: Callable[[bool], None]) -> None:
+        """Describes both; heard is called on the event loop for each hint, and with False when listening has begun."""
         self._channel = channel_of(source)
         self._heard = heard
         self._listening = Link(redis_url, name=f"{source}-hints")
@@ -57,5 +57,5 @@ class Hints:
     async def _listen(self) -> None:
         await self._listening.connect()
         async with aclosing(self._listening.messages([self._channel])) as messages:
-            async for _ in messages:
-                self._heard()
+            async for hint in messages:
+                self._heard(hint is not None)

@@ -118,9 +118,11 @@ class Relay:
     def _note_change(self) -> None:
         self._changed.set()
 
-    def _woken_by_hint(self) -> None:
+    def _woken_by_hint(self, told: bool) -> None:
         if self._leases.has(LEASE):
-            self._foreground.note()
+            if told:
+                self._foreground.note()
+            # When listening has begun, too: nobody was heard before.
             self._woken.set()
 
     async def check(self) -> None:
