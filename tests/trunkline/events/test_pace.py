@@ -33,9 +33,9 @@ STREAM = stream_name("notes", shard_of(KEY, 8))
 
 def test_a_backlog_is_sent_in_slices():
     """While calls are served a few events are sent at a time, at a steady pace; a few that wait are no backlog."""
-    pace = Pace(processors=2)
+    assert Pace(processors=2).per_s == 2 * PER_CPU_S
+    pace = Pace(processors=1)
     pace.note(newest=100, now=0.0)
-    assert pace.per_s == 2 * PER_CPU_S
     assert pace.slice(first=100 - BACKLOG, waiting=256) == (SLICE, SLICE / pace.per_s)
     assert pace.slice(first=100 - BACKLOG, waiting=3) == (3, 3 / pace.per_s)
     assert pace.slice(first=100 - BACKLOG + 1, waiting=BACKLOG) == (BACKLOG, 0.0)
@@ -70,7 +70,7 @@ async def test_a_relay_yields_to_calls(publisher: Database, client: Redis, url: 
         return before
 
     async with running(sender):
-        await until(lambda: note() >= 5 * SLICE)
+        await until(lambda: note() > 0 and len(steps) >= 5)
         now = RECENT_S
         await until(lambda: note() == count)
     assert len(set(steps[:5])) == 1

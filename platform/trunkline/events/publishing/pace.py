@@ -14,7 +14,7 @@ PER_CPU_S = 50.0
 relay, take about a tenth of it, ..."""
 AHEAD = 2.0
 """... or so many times what is published meanwhile, if that is more: a backlog always becomes shorter."""
-SLICE, SLICE_S = 32, 0.1
+SLICE, SLICE_S = 8, 0.1
 """Events sent at once: so many, or those of so many seconds. Fewer would cost the disk more, more would be noticed."""
 MEASURED_S = 1.0
 """Seconds over which is measured what is published, at least."""
