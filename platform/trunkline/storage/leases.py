@@ -69,11 +69,15 @@ class Leases:
         self._worker, self._lease = worker, lease = tables.worker, tables.lease
         # Made once: these two stand in every transaction of a relay or a consumer.
         self._beat_one = sa.update(worker).where(worker.c.id == sa.bindparam("_id")).values(beat=worker.c.beat + 1)
+        self._hold_one = (
+            sa.select(worker.c.id).where(worker.c.id == sa.bindparam("_id")).with_for_update(read=True, key_share=True)
+        )
         self._count_of = sa.select(sa.func.count()).where(
             lease.c.worker_id == sa.bindparam("_id"), lease.c.name.in_(sa.bindparam("_names", expanding=True))
         )
         self._clock = clock
         self._ttl_s, self._beat_s = ttl_s, beat_s
+        self._beaten = float("-inf")
         self._seen: dict[str, tuple[int, float]] = {}
         self._watchers: list[Callable[[], None]] = []
         self._beating = asyncio.Lock()
@@ -179,7 +183,7 @@ class Leases:
             LeaseLost: it has not.
         """
         mine = self.worker_id
-        if not mine or not self._beat(connection):
+        if not mine or not self._hold(connection):
             raise LeaseLost("this process was taken for dead")
         if connection.scalar(self._count_of, {"_id": mine, "_names": list(names)}) != len(set(names)):
             raise LeaseLost(f"not all of these are this process's: {', '.join(sorted(names))}")
@@ -187,7 +191,15 @@ class Leases:
     def _note(self, name: str, owner: str | None) -> None:
         self.holders = Holders(self.holders.workers, {**self.holders.leases, name: owner})
 
+    def _hold(self, connection: sa.Connection) -> bool:
+        # Where writers work side by side, beats in all of their transactions would have them wait for one another, and
+        # begin again: between two beats a lock that they share keeps the worker from being declared dead.
+        if connection.dialect.name != "postgresql" or self._clock.monotonic() >= self._beaten + self._beat_s:
+            return self._beat(connection)
+        return connection.execute(self._hold_one, {"_id": self.worker_id}).first() is not None
+
     def _beat(self, connection: sa.Connection) -> bool:
+        self._beaten = self._clock.monotonic()
         return connection.execute(self._beat_one, {"_id": self.worker_id}).rowcount == 1
 
     def _register(self, connection: sa.Connection) -> str:
