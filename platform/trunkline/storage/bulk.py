@@ -114,8 +114,8 @@ class Lookup:
         self._without = without
         self._made: dict[str, Any] = {}
 
-    def rows(self, connection: sa.Connection, values: Iterable[Any], **parameters: Any) -> Sequence[Any]:
-        """The rows, as the driver gives them."""
+    def rows(self, connection: sa.Connection, values: Iterable[Any], **parameters: Any) -> Any:
+        """The rows, as the driver gives them, one after the other."""
         dialect = connection.dialect
         made = self._made.get(dialect.name)
         if made is None:
@@ -123,9 +123,9 @@ class Lookup:
         given = {**made.params, **parameters, "_values": list(values)}
         positions = getattr(made, "positiontup", None)
         if not positions:
-            return connection.exec_driver_sql(made.string, given).all()
+            return connection.exec_driver_sql(made.string, given)
         given["_values"] = json.dumps(given["_values"])
-        return connection.exec_driver_sql(made.string, tuple(given[name] for name in positions)).all()
+        return connection.exec_driver_sql(made.string, tuple(given[name] for name in positions))
 
     def _condition(self, dialect: sa.Dialect) -> sa.ColumnElement[bool]:
         column = self._column

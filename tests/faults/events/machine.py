@@ -90,7 +90,7 @@ class KeeperProcess:
         """As the consumer begins its work, and begins anew after an outage."""
         await self.link.connect()
         await self.consumer._look()
-        await self.consumer._begin(self.consumer.owned, self._stop, tried=False)
+        await self.consumer._begin(self.consumer.owned, self._stop)
         await self.consumer._own(self._stop)
 
     async def deliver(self) -> None:

@@ -35,6 +35,8 @@ BLOCK_S = 1.0
 """Seconds a read waits for entries, and so the longest time until stop is noticed."""
 LOOK_S = 5.0
 """Seconds between two looks at how many shards topics have, and at what was left over, while events flow."""
+PARKED_S = 5.0
+"""Seconds spent on parked events at once, before what has come meanwhile has its turn."""
 _log = structlog.get_logger("trunkline.events")
 
 
@@ -101,6 +103,8 @@ class Consumer:
         """Its way to Redis and to its database."""
         self._appetite = Appetite()
         self._clock = clock
+        self._suspect = set[Shard]()
+        """Taken from others, who may have died over what they were given; until that is settled."""
         self._looked = 0.0
         self._woken = asyncio.Event()
         self._woken.set()
@@ -174,8 +178,7 @@ class Consumer:
         await self._control.connect()
         await self._reading.connect()
         await self._look()
-        # These were this process's before: what it was given it has not finished, but nobody has died over it.
-        await self._begin(self._ownership.owned, stop, tried=False)
+        await self._begin(self._ownership.owned, stop)
         self._woken.set()
         while not stop.is_set():
             if self._woken.is_set():
@@ -187,7 +190,7 @@ class Consumer:
                 continue
             entries = await self._read_new()
             await self._handle(entries, stop, go_on=True)
-            await self._settling.settle_parked()
+            await self._settle_parked(stop)
             self.outage.over()
             if (not entries or self._time_to_look) and await self._look(stop):
                 return
@@ -197,14 +200,14 @@ class Consumer:
         before = self._ownership.owned
         taken = await self._ownership.update()
         if taken:
-            # Whoever had them may have died over what it was given.
-            await self._begin(taken, stop, tried=True)
+            self._suspect |= taken
+            await self._begin(taken, stop)
         elif before != self._ownership.owned:
             await self._settling.begin()
         else:
             await self._settling.look()
 
-    async def _begin(self, shards: Iterable[Shard], stop: asyncio.Event, *, tried: bool) -> None:
+    async def _begin(self, shards: Iterable[Shard], stop: asyncio.Event) -> None:
         shards = sorted(shards)
         if not shards:
             return
@@ -214,8 +217,16 @@ class Consumer:
             if claimed:
                 _log.warning("took over what other consumers held", stream=shard.stream, entries=claimed)
         await self._settling.begin()
-        await self._finish_own(shards, stop, tried=tried)
-        await self._settling.settle_parked()
+        suspect = self._suspect.intersection(shards)
+        await self._finish_own(suspect, stop, tried=True)
+        self._suspect -= suspect
+        # These were this process's before: what it was given it has not finished, but nobody has died over it.
+        await self._finish_own(set(shards) - suspect, stop, tried=False)
+        await self._settle_parked(stop)
+
+    async def _settle_parked(self, stop: asyncio.Event) -> None:
+        until = self._clock.monotonic() + PARKED_S
+        await self._settling.settle_parked(lambda: stop.is_set() or self._clock.monotonic() >= until)
 
     async def _look(self, stop: asyncio.Event | None = None) -> bool:
         """Asks how many shards the topics have; says whether that is news. With stop: finishes what was left over."""

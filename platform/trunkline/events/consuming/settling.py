@@ -8,8 +8,6 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -17,7 +15,7 @@ import structlog
 
 from trunkline.clock import SET_S, Clock, ahead_s
 from trunkline.events.consuming.applying import Applying, Outcome
-from trunkline.events.consuming.counts import ConsumerCounts
+from trunkline.events.consuming.counts import ConsumerCounts, tell_times
 from trunkline.events.consuming.failure import describe
 from trunkline.events.consuming.inbox import ATTEMPTS, Plan, plan, retry_time
 from trunkline.events.consuming.ledger import Key
@@ -30,7 +28,6 @@ from trunkline.events.unreadable import UNKNOWN_VALUE, Unreadable, explain
 from trunkline.faultpoints import faultpoint
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost
-from trunkline.telemetry.metrics import METRICS
 
 BATCH = 256
 """Events applied in one transaction, or holes recorded in one."""
@@ -140,8 +137,8 @@ class Settling:
         else:
             self._note(outcome, now)
 
-    async def settle_parked(self) -> None:
-        """Has something become of the parked events whose time has come.
+    async def settle_parked(self, enough: Callable[[], bool] = lambda: False) -> None:
+        """Has something become of the parked events whose time has come, until it is enough: the others stay due.
 
         Raises:
             ServiceError: the database is away.
@@ -149,7 +146,9 @@ class Settling:
         now = self._clock.now()
         self._mind_the_clock(now)
         for key in [key for key, due in self._parked.items() if due is not None and due <= now]:
-            await self._settle_key(key)
+            if enough():
+                return
+            await self._settle_key(key, enough)
 
     def next_due(self) -> datetime | None:
         """When settle_parked has something to do; None if only what comes can change that."""
@@ -162,8 +161,10 @@ class Settling:
             self._patient_since = now
             self._parked = dict.fromkeys(self._parked, now)
 
-    async def _settle_key(self, key: Key) -> None:
-        while True:
+    async def _settle_key(self, key: Key, enough: Callable[[], bool]) -> None:
+        # Behind the others: the next time they are first.
+        self._parked[key] = self._parked.pop(key)
+        while not enough():
             now = self._clock.now()
             arrivals, planned = await self._plan(key, now)
             if planned.missing:
@@ -240,7 +241,8 @@ class Settling:
     async def _pass_over(self, key: Key, missing: range, now: datetime) -> None:
         for start in range(missing.start, missing.stop, BATCH):
             await self._pass_over_part(key, range(start, min(start + BATCH, missing.stop)), now)
-        _log.warning("numbers are missing; the key goes on", topic=key[0], key=key[1], numbers=_span(missing))
+        numbers = f"{missing[0]} to {missing[-1]}"
+        _log.warning("numbers are missing; the key goes on", topic=key[0], key=key[1], numbers=numbers)
 
     async def _pass_over_part(self, key: Key, part: range, now: datetime) -> None:
         shard = self._ownership.shard_of(*key)
@@ -280,21 +282,10 @@ class Settling:
         counts.holes += outcome.holes
         for told in outcome.told:
             told()
-        self._tell_times(outcome)
+        tell_times(outcome.applied, self._clock.now().timestamp())
         for arrival in outcome.dead:
             _log.error("an event is a dead letter", reason=arrival.refusal or "APPLY_FAILED", **arrival.named)
         for key in {arrival.key for arrival in outcome.parked} | (outcome.moved & self._parked.keys()):
             self._parked[key] = now
         if outcome.published and self._wake is not None:
             self._wake()
-
-    def _tell_times(self, outcome: Outcome) -> None:
-        at_s = self._clock.now().timestamp()
-        for topic, arrivals in groupby(outcome.applied, key=attrgetter("topic")):
-            times = [arrival.envelope.time for arrival in arrivals if arrival.envelope is not None]
-            # Clocks of two machines differ: nothing has its effect before it was.
-            METRICS.events.effect(topic).add_all([max(0.0, at_s - time.seconds - time.nanos / 1e9) for time in times])
-
-
-def _span(numbers: range) -> str:
-    return f"{numbers.start} to {numbers.stop - 1}"

@@ -16,6 +16,8 @@ from trunkline.storage.types import unindexed
 
 CHUNK = 500
 """Rows marked in one transaction, so that calls do not wait for it."""
+UNSENT_BYTES = 4 * 1024 * 1024
+"""Bytes of envelopes that are sent at once, or one envelope that is longer: they have one time limit."""
 _AFTER_ALL = "~"
 
 
@@ -87,14 +89,23 @@ class OutboxRows:
         return {topic: decided.get(topic, shards) for topic, shards in wanted.items()}
 
     def unsent(self, connection: sa.Connection, limit: int, held: Collection[int] = ()) -> list[Unsent]:
-        """Rows to send next, in the order of their commits. Chosen by state: a late commit is not passed over.
+        """Rows to send next, in the order of their numbering, fewer where they are long.
+
+        Chosen by state: a late commit is not passed over.
 
         Args:
             connection: Of the transaction.
             limit: Most rows.
             held: Rows that are on their way already.
         """
-        return [Unsent._make(row) for row in self._unsent.rows(connection, held, _limit=limit)]
+        found, size = list[Unsent](), 0
+        with self._unsent.rows(connection, held, _limit=limit) as rows:
+            for row in map(Unsent._make, rows):
+                found.append(row)
+                size += len(row.data)
+                if size >= UNSENT_BYTES:
+                    break
+        return found
 
     def newest(self, connection: sa.Connection) -> int:
         """Id of the newest row, of any topic; 0: there is none."""

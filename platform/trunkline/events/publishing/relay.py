@@ -231,12 +231,20 @@ class Relay:
             while rows and self._clock.monotonic() < until:
                 held = {row.id for row in rows} | marked
                 batch, rest = await self._turn(rows)
-                sent, rows = await asyncio.gather(self._append(batch), self._following(rest, held))
+                # Whatever becomes of the reading: what was sent is marked, and nothing is sent behind anybody's back.
+                sent, following = await asyncio.gather(
+                    self._append(batch), self._following(rest, held), return_exceptions=True
+                )
+                if isinstance(sent, BaseException):
+                    raise sent
                 if marking is not None:
                     await marking
                 marked, marking = {one.id for one in sent}, asyncio.create_task(self._mark(sent))
+                if isinstance(following, BaseException):
+                    raise following
                 if len(sent) < len(batch):
                     return True
+                rows = following
             return bool(rows)
         finally:
             if marking is not None:
