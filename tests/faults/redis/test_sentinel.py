@@ -44,9 +44,12 @@ class Three:
         return f"redis+sentinel://127.0.0.1:{self.sentinel}/{NAME}/0"
 
     def start(self) -> None:
-        """Starts all three."""
+        """Starts the master and its replica."""
         self._begin(self.master, [])
         self._begin(self.replica, ["--replicaof", "127.0.0.1", str(self.master)])
+
+    def watch(self) -> None:
+        """Starts the Sentinel."""
         told = self._folder / "sentinel.conf"
         told.write_text(
             f"port {self.sentinel}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {self.master} 1\n"
@@ -92,16 +95,28 @@ def three(folder: Path) -> Iterator[Three]:
 async def servers(tmp_path: Path) -> AsyncIterator[Three]:
     """They know each other: a failover can succeed."""
     with three(tmp_path) as found:
-        await until(lambda: _ready(found), BOUND_S)
+        await until(lambda: _copies(found), BOUND_S)
+        found.watch()
+        await until(lambda: _may_be_promoted(found), BOUND_S)
         yield found
 
 
-async def _ready(found: Three) -> bool:
+async def _copies(found: Three) -> bool:
     try:
-        async with Redis(port=found.replica, protocol=2) as replica, Redis(port=found.sentinel, protocol=2) as sentinel:
-            replica_told: Any = await replica.info("replication")
+        async with Redis(port=found.replica, protocol=2) as replica:
+            told: Any = await replica.info("replication")
+            return bool(told["master_link_status"] == "up")
+    except (RedisError, OSError):
+        return False
+
+
+async def _may_be_promoted(found: Three) -> bool:
+    """A replica that the Sentinel has heard of only, and not heard from, is no good one: NOGOODSLAVE."""
+    try:
+        async with Redis(port=found.sentinel, protocol=2) as sentinel:
             known: Any = await sentinel.execute_command("SENTINEL", "REPLICAS", NAME)  # type: ignore[no-untyped-call]
-            return replica_told["master_link_status"] == "up" and len(known) == 1
+            told = [dict(zip(row[::2], row[1::2], strict=True)) for row in known]
+            return [(row[b"flags"], row[b"master-link-status"]) for row in told] == [(b"slave", b"ok")]
     except (RedisError, OSError):
         return False
 
