@@ -12,8 +12,14 @@ from dataclasses import dataclass, field
 
 from trunkline.testing.fault_connection import Connection, Pump
 from trunkline.testing.fault_proxy import FaultProxy
-from trunkline.testing.resp_faults import ReplyFault, ReplyPlan
-from trunkline.testing.resp_frames import LISTENING, Command, Frames, is_push
+from trunkline.testing.resp_faults import ReplyFault, ReplyPlan, ok
+from trunkline.testing.resp_frames import LISTENING, Command, Frames, error_frame, is_push
+
+BOUNDS = ("MULTI", "EXEC", "DISCARD")
+"""Commands that begin and end a transaction."""
+DISCARD = b"*1\r\n$7\r\nDISCARD\r\n"
+ABORTED = ReplyFault("aborted", answer=error_frame("EXECABORT Transaction discarded because of previous errors."))
+"""What comes of EXEC after a refusal."""
 
 
 class RespProxy(FaultProxy):
@@ -69,6 +75,8 @@ class RespConnection(Connection):
     """Nothing that the server sends reaches the client any more."""
     listens: bool = False
     """It has subscribed: what comes answers nothing."""
+    aborted: bool = False
+    """A command was refused since MULTI: like a server's, its EXEC does nothing."""
 
     def pumps(self, server: socket.socket) -> tuple[Pump, Pump]:
         """What carries commands, and what carries replies."""
@@ -93,11 +101,20 @@ class _Commands(Pump):
                 continue
             command = Command.of(frame)
             fault = self._one.plan.fault_of(command)
+            if command.name == "EXEC" and self._one.aborted and fault == ok:
+                frame, fault = DISCARD, ABORTED
+            self._note_transaction(command, fault)
             self._one.asked.append(Asked(command, fault))
             self._one.deaf = fault.last
             if fault.runs:
                 self.put(frame)
             self._replies.tell_local()
+
+    def _note_transaction(self, command: Command, fault: ReplyFault) -> None:
+        if command.name in BOUNDS:
+            self._one.aborted = False
+        elif fault.answer is not None and not fault.runs:
+            self._one.aborted = True
 
 
 class _Replies(Pump):

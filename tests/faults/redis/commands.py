@@ -42,6 +42,9 @@ COMMANDS = {
     "EVAL": Known("2.6.0"),
     "EVALSHA": Known("2.6.0"),
     "SCRIPT LOAD": Known("2.6.0"),
+    # Transactions.
+    "EXEC": Known("1.2.0"),
+    "MULTI": Known("1.2.0"),
     # Channels.
     "PUBLISH": Known("2.0.0"),
     "SUBSCRIBE": Known("2.0.0"),

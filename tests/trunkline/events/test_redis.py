@@ -40,6 +40,43 @@ async def test_entries_have_one_field_and_go_to_the_channel(link: Link, client: 
     assert await client.xrange("{notes:0}") == [(str(added).encode(), {b"e": b"\x00\xff"})]
 
 
+async def test_what_is_sent_together_is_read_together(link: Link, url: str):
+    """A reader that waits is not given the first of them alone: that would be a transaction more of each group."""
+    waiting = Link(url, name="waiting", block_s=2.0)
+    shards = [Shard("notes", number) for number in range(4)]
+    await waiting.connect()
+    try:
+        await waiting.create_groups("reader", shards)
+        for number in range(20):
+            reading = asyncio.create_task(
+                waiting.read("reader", "reader", dict.fromkeys(shards, NEW), count=64, block_s=2.0)
+            )
+            await link.append([(shards[(number + one) % 4], b"%d" % one) for one in range(10)])
+            assert len(await reading) == 10
+    finally:
+        await waiting.close()
+
+
+async def test_a_shard_that_is_something_else_holds_up_what_follows_it(link: Link, client: Redis):
+    """Those before it count as sent; it is refused, and whoever sends it first is told."""
+    await client.set("{notes:1}", "a text")
+    other = Shard("notes", 1)
+    assert len(await link.append([(SHARD, b"1"), (SHARD, b"2"), (other, b"3"), (SHARD, b"4")])) == 2
+    with pytest.raises(RedisUnavailable, match="WRONGTYPE"):
+        await link.append([(other, b"3"), (SHARD, b"4")])
+
+
+async def test_a_server_without_room_takes_none_of_them(link: Link, client: Redis):
+    """The reason is the refusal itself, not that of EXEC."""
+    await client.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(RedisUnavailable, match="OOM"):
+            await link.append([(SHARD, b"1"), (SHARD, b"2")])
+    finally:
+        await client.config_set("maxmemory", "0")
+    assert await client.exists("{notes:0}") == 0
+
+
 async def test_says_what_a_stream_holds(link: Link, client: Redis):
     """First entry, last one ever added, and each group's position; nothing of a stream that is not there."""
     added = await link.append([(SHARD, b"1"), (SHARD, b"2"), (SHARD, b"3")])

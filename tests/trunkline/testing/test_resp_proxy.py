@@ -23,7 +23,6 @@ from trunkline.testing.resp_faults import (
     OOM,
     READONLY,
     Hold,
-    ReplyFault,
     cut_after,
     cut_before,
     delay_reply,
@@ -219,21 +218,36 @@ async def test_an_error_is_told_of_what_was_done(proxy: RespProxy, client: Any, 
     assert await direct.get("k") == b"v"
 
 
-@pytest.mark.parametrize("fault", [cut_before(), cut_after()], ids=lambda fault: fault.name)
-async def test_a_pipeline_is_cut_between_two_commands(proxy: RespProxy, server: EmbeddedRedis, fault: ReplyFault):
-    """After XADD and before PUBLISH: the entry is there, nobody hears of it, and the link is told of neither."""
+@pytest.mark.parametrize(
+    ("name", "fault", "there"),
+    [("PUBLISH", cut_before(), []), ("XADD", cut_after(), []), ("EXEC", cut_after(), [b"1", b"2"])],
+    ids=["before PUBLISH", "after XADD", "after EXEC"],
+)
+async def test_a_pipeline_is_cut_between_two_commands(proxy, server, name, fault, there):
+    """Entries are there, and heard of, all or none; the link is told of nothing."""
     link = Link(f"redis://{proxy.target}/0", name="test")
     async with client_of(server.port, protocol=2) as direct, direct.pubsub() as subscription:
         await subscription.subscribe("tranlog")
         await subscription.get_message(timeout=5)
         await link.connect()
-        proxy.plan.on("PUBLISH" if fault.name == "cut_before()" else "XADD", fault)
+        proxy.plan.on(name, fault)
         with pytest.raises(RedisUnavailable):
             await link.append([(SHARD, b"1"), (SHARD, b"2")])
-        assert [fields[b"e"] for _, fields in await direct.xrange(SHARD.stream)] == [b"1"]
+        assert [fields[b"e"] for _, fields in await direct.xrange(SHARD.stream)] == there
         await direct.publish("tranlog", b"after")
-        assert (await subscription.get_message(timeout=5))["data"] == b"after"
+        heard = [(await subscription.get_message(timeout=5))["data"] for _ in range(len(there) + 1)]
+        assert heard == [*there, b"after"]
     await link.close()
+
+
+async def test_a_transaction_is_discarded_after_a_refusal(proxy: RespProxy, client: Any, direct: Any):
+    """EXEC is refused then, as a server's is, and nothing of it is done; the next one is whole."""
+    proxy.plan.on("SET", refuse(OOM))
+    pipeline = client.pipeline(transaction=True).set("a", 1).incr("b")
+    with pytest.raises(ResponseError, match="maxmemory"):
+        await pipeline.execute()
+    assert await direct.exists("a", "b") == 0
+    assert await client.pipeline(transaction=True).set("a", 1).incr("b").execute() == [True, 1]
 
 
 async def test_a_key_has_faults_of_its_own(proxy: RespProxy, client: Any):

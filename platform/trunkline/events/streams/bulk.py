@@ -11,7 +11,7 @@ from hiredis import pack_command
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from trunkline.events.streams.errors import mapped
+from trunkline.events.streams.errors import mapped, translated
 
 Command = tuple[Any, ...]
 """Name and arguments of a command: text or bytes."""
@@ -44,6 +44,20 @@ async def send(pool: Any, commands: Sequence[Command], answer_s: float) -> list[
                 await connection.disconnect(nowait=True)
             await pool.release(connection)
     return answers
+
+
+async def send_together(pool: Any, commands: Sequence[Command], answer_s: float) -> list[Any]:
+    """As `send`, in MULTI and EXEC: nobody sees what some of the commands do before all are done.
+
+    Raises:
+        RedisUnavailable: one was refused beforehand and none was done, or nobody knows what was done.
+    """
+    *queued, done = await send(pool, [(b"MULTI",), *commands, (b"EXEC",)], answer_s)
+    # EXEC itself says no more than that one of them was refused.
+    refusal = next((one for one in (*queued, done) if isinstance(one, Exception)), None)
+    if refusal is not None:
+        raise translated(refusal) from refusal
+    return list(done)
 
 
 async def _answer(connection: Any) -> Any:

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 
 from trunkline.events.shard import Entry, Shard, ShardState
 from trunkline.events.stream_id import StreamId
-from trunkline.events.streams.bulk import send
+from trunkline.events.streams.bulk import send, send_together
 from trunkline.events.streams.confirming import confirm
 from trunkline.events.streams.errors import GroupMissing, RedisUnavailable, mapped, require, translated
 from trunkline.events.streams.pool import ANSWER_S, pool_at
@@ -88,6 +88,9 @@ class Link:
     async def append(self, events: Sequence[tuple[Shard, bytes]]) -> list[StreamId]:
         """Adds events to their streams and publishes them on their topics' channels, in one pipeline.
 
+        They are there together: who waits for entries and were given the first alone would spend a transaction on it,
+        and another one on the others.
+
         Gives the ids of those before the first that was refused: none of the others counts as sent.
 
         Raises:
@@ -99,7 +102,7 @@ class Link:
             # Whoever listens there only watches: what comes of it does not matter.
             commands.append((b"PUBLISH", shard.topic, data))
         added: list[StreamId] = []
-        for answer in (await send(self._pool, commands, ANSWER_S))[::2]:
+        for answer in (await send_together(self._pool, commands, ANSWER_S))[::2]:
             if isinstance(answer, Exception):
                 if added:
                     break
