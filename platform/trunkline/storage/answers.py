@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import sqlalchemy as sa
@@ -16,6 +18,7 @@ from trunkline.call import IdempotencyContext, current_call
 from trunkline.clock import SYSTEM_CLOCK, Clock
 from trunkline.errors import ServiceError, platform_error
 from trunkline.storage.answer_seal import SEALED_FOR, AnswerSeal
+from trunkline.storage.bulk import Prepared
 from trunkline.storage.database import Database
 from trunkline.storage.secret import Secret
 from trunkline.storage.tables import PlatformTables
@@ -24,7 +27,7 @@ KEPT_FOR = timedelta(days=7)
 """How long a key is remembered, and every other answer replayed."""
 EXPIRE_EVERY_S = 600.0
 """Seconds between two rounds of forgetting."""
-EXPIRE_CHUNK = 500
+EXPIRE_CHUNK = 100
 """Answers forgotten in one unit, so that calls do not wait for it."""
 
 _log = structlog.get_logger("trunkline.storage")
@@ -42,6 +45,8 @@ class AnswerStore:
         self._seal = AnswerSeal(self._secret)
         table = self._table = tables.idempotency_answer
         self._insert = sa.insert(table)
+        self._dropped = _Ending(table, tables.secret_answers, sa.update(table).values(answer=sa.null()))
+        self._forgotten = _Ending(table, sa.true(), sa.delete(table))
         self._select = sa.select(table.c.fingerprint, table.c.answer, table.c.sealed, table.c.create_time).where(
             *(column == sa.bindparam(f"_{column.name}") for column in table.primary_key)
         )
@@ -110,16 +115,10 @@ class AnswerStore:
         return self._seal.open(context, _bound_to(context), sealed, self._clock.now())
 
     async def expire(self, now: datetime | None = None) -> int:
-        """Drops sealed answers that are too old, and forgets keys that are; says how many rows that changed."""
+        """Drops sealed answers that are too old, and forgets keys that are; says how many it found of both."""
         at = now or self._clock.now()
-        table = self._table.c
-        sealed = sa.and_(table.sealed == sa.true(), table.answer.is_not(None))
-        dropped = await self._in_chunks(
-            sa.and_(sealed, table.create_time <= at - SEALED_FOR),
-            lambda rows: sa.update(self._table).where(rows).values(answer=None),
-        )
-        forgotten = await self._in_chunks(table.create_time <= at - KEPT_FOR, sa.delete(self._table).where)
-        return dropped + forgotten
+        dropped = await self._in_chunks(self._dropped, at - SEALED_FOR)
+        return dropped + await self._in_chunks(self._forgotten, at - KEPT_FOR)
 
     async def expire_until(self, stop: asyncio.Event) -> None:
         """Expires regularly; a background task of the service."""
@@ -134,25 +133,39 @@ class AnswerStore:
             except TimeoutError:
                 continue
 
-    async def _in_chunks(
-        self,
-        condition: sa.ColumnElement[bool],
-        change: Callable[[sa.ColumnElement[bool]], sa.Update | sa.Delete],
-    ) -> int:
-        key = list(self._table.primary_key)
-        chunk = sa.select(*key).where(condition).limit(EXPIRE_CHUNK)
-        statement = change(sa.tuple_(*key).in_(chunk))
+    async def _in_chunks(self, ending: _Ending, until: datetime) -> int:
+        # They are looked for beside the writer, which has only those to change that were found.
         total = 0
-        while True:
-            changed = await self._database.write(lambda connection: connection.execute(statement).rowcount)
-            total += changed
-            if changed < EXPIRE_CHUNK:
-                return total
+        while found := await self._database.read(partial(ending.find, until)):
+            await self._database.write(partial(ending.change, found))
+            total += len(found)
+        return total
 
     def _open(self, sealed: bytes | None, create_time: datetime, context: IdempotencyContext) -> bytes | None:
         if sealed is None or create_time <= self._clock.now() - SEALED_FOR:
             return None
         return self._secret.open(sealed, _bound_to(context))
+
+
+class _Ending:
+    """What becomes of some answers when they are old."""
+
+    def __init__(self, table: sa.Table, which: sa.ColumnElement[bool], change: sa.Update | sa.Delete) -> None:
+        columns = (*table.primary_key, table.c.create_time)
+        until = sa.bindparam("_until", type_=table.c.create_time.type)
+        old = sa.select(*columns).where(which, table.c.create_time <= until)
+        self._find = old.order_by(table.c.create_time).limit(EXPIRE_CHUNK)
+        # By its time, too: a key that was forgotten meanwhile may be another call's by now.
+        one = change.where(*(column == sa.bindparam(f"_{column.name}", type_=column.type) for column in columns))
+        self._change = Prepared([f"_{column.name}" for column in columns], lambda _: one)
+
+    def find(self, until: datetime, connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+        """The oldest of those that are as old as that."""
+        return connection.execute(self._find, {"_until": until}).all()
+
+    def change(self, found: Sequence[sa.Row[Any]], connection: sa.Connection) -> None:
+        """Changes what was found, each by its key."""
+        self._change.run(connection, list(zip(*found, strict=True)))
 
 
 def _key(context: IdempotencyContext) -> dict[str, str]:

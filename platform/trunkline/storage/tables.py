@@ -60,6 +60,12 @@ class PlatformTables:
     """What one process at a time may do: relay, or own a shard of a topic."""
 
     @property
+    def secret_answers(self) -> sa.ColumnElement[bool]:
+        """Answers that hold a secret and are still there; in the words of the index over them."""
+        columns = self.idempotency_answer.c
+        return sa.and_(columns.sealed == sa.true(), columns.answer.is_not(None))
+
+    @property
     def unsent(self) -> sa.ColumnElement[bool]:
         """Outbox rows the relay has yet to send; in the words of the index over them."""
         return self.outbox.c.stream_id.is_(None)
@@ -88,7 +94,7 @@ def platform_tables(metadata: sa.MetaData) -> PlatformTables:
 
 
 def _idempotency_answer(metadata: sa.MetaData) -> sa.Table:
-    return sa.Table(
+    table = sa.Table(
         "idempotency_answer",
         metadata,
         _text("tenant_id", primary_key=True, comment="empty for calls without a tenant"),
@@ -101,6 +107,11 @@ def _idempotency_answer(metadata: sa.MetaData) -> sa.Table:
         sa.Column("create_time", Instant, nullable=False),
         sa.Index("ix_idempotency_answer_create_time", "create_time"),
     )
+    columns = table.c
+    # The others, which are almost all, cost nothing here.
+    secret = sa.and_(columns.sealed == sa.true(), columns.answer.is_not(None))
+    sa.Index("ix_idempotency_answer_secret", columns.create_time, sqlite_where=secret, postgresql_where=secret)
+    return table
 
 
 def _outbox(metadata: sa.MetaData) -> sa.Table:
@@ -194,6 +205,8 @@ def _parked_event(metadata: sa.MetaData) -> sa.Table:
         sa.Column("first_time", Instant, comment="first failure; null before one"),
         sa.Column("retry_time", Instant, comment="not to be tried before; null: as soon as it is its turn"),
         sa.Index("ix_parked_event_park_time", "park_time"),
+        # All that is asked of many of them at once, and often.
+        sa.Index("ix_parked_event_mark", "consumer_group", "topic", "key", "number", "park_time"),
     )
 
 
@@ -209,7 +222,7 @@ def _hole(metadata: sa.MetaData) -> sa.Table:
 
 
 def _dead_letter(metadata: sa.MetaData) -> sa.Table:
-    return sa.Table(
+    table = sa.Table(
         "dead_letter",
         metadata,
         sa.Column("id", row_id(), primary_key=True),
@@ -235,6 +248,12 @@ def _dead_letter(metadata: sa.MetaData) -> sa.Table:
         sa.UniqueConstraint("consumer_group", "topic", "shard", "stream_id"),
         sqlite_autoincrement=True,
     )
+    columns = table.c
+    still = columns.closed_time.is_(None)
+    # With all that they are counted by: SQLite would read the rows for a column that is always null here.
+    counted = (columns.consumer_group, columns.id, columns.topic, columns.closed_time)
+    sa.Index("ix_dead_letter_open", *counted, sqlite_where=still, postgresql_where=still)
+    return table
 
 
 def _worker(metadata: sa.MetaData) -> sa.Table:

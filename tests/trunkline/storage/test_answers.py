@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import grpc
 import pytest
@@ -14,13 +17,15 @@ import sqlalchemy as sa
 from trunk.testing.v1 import ping_service_pb2 as pb
 from trunkline.call import IdempotencyContext
 from trunkline.errors import ServiceError
-from trunkline.storage import AnswerStore, SqliteDatabase, UnitOfWork
+from trunkline.storage import AnswerStore, Database, SqliteDatabase, UnitOfWork
 from trunkline.storage.answer_seal import SEALED_FOR
 from trunkline.storage.answers import EXPIRE_CHUNK, KEPT_FOR
+from trunkline.storage.bulk import Prepared
 from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.storage.bench import ADD, MAKE_SECRET, PLATFORM, adding, call
 from tests.trunkline.storage.kinds import BOTH
+from tests.trunkline.storage.plans import plans
 
 KINDS = BOTH
 
@@ -119,26 +124,68 @@ async def test_other_answers_are_kept_seven_days(unit: UnitOfWork, clock: FakeCl
     assert await unit.answers.find(context(unit)) is None
 
 
-async def test_many_answers_expire_in_small_units(database: SqliteDatabase, unit: UnitOfWork, clock: FakeClock):
-    """More old answers than one unit takes are all forgotten."""
+async def keep_answers(database: Database, count: int, create_time: datetime, *, sealed: bool = False) -> None:
+    """So many calls were answered."""
+    row = {"tenant_id": "t", "subject": "", "method": ADD, "fingerprint": b"", "answer": b"", "sealed": sealed}
+    rows = [row | {"key": f"{sealed}#{number}", "create_time": create_time} for number in range(count)]
+    await database.write(lambda connection: connection.execute(sa.insert(ANSWER), rows))
+
+
+async def test_many_answers_expire_in_small_units(database: Database, unit: UnitOfWork, clock: FakeClock, monkeypatch):
+    """More old answers than one unit takes are all forgotten, a few in each: calls are committed between them."""
     count = 2 * EXPIRE_CHUNK + 1
-    rows = [
-        {
-            "tenant_id": "t",
-            "subject": "",
-            "method": ADD,
-            "key": str(number),
-            "fingerprint": b"",
-            "answer": b"",
-            "sealed": False,
-            "create_time": clock.now(),
-        }
-        for number in range(count)
-    ]
-    await database.write(lambda c: c.execute(sa.insert(ANSWER), rows))
-    before = database.counts.commits
+    await keep_answers(database, count, clock.now())
+    changed, run = list[int](), Prepared.run
+
+    def noted(self: Prepared, connection: sa.Connection, columns: Sequence[Sequence[Any]]) -> None:
+        changed.append(len(columns[0]))
+        run(self, connection, columns)
+
+    monkeypatch.setattr(Prepared, "run", noted)
     assert await unit.answers.expire(clock.now() + KEPT_FOR) == count
-    assert database.counts.commits - before >= 3
+    assert changed == [EXPIRE_CHUNK, EXPIRE_CHUNK, 1]
+    assert await database.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(ANSWER))) == 0
+
+
+async def test_nothing_is_written_to_find_nothing(database: Database, unit: UnitOfWork, clock: FakeClock):
+    """Who looks for old answers does not hold up calls that want to commit."""
+    await keep_answers(database, EXPIRE_CHUNK, clock.now())
+    before = database.counts.units
+    assert await unit.answers.expire(clock.now() + KEPT_FOR - SECOND) == 0
+    assert database.counts.units == before
+
+
+async def test_old_answers_are_found_by_an_index(database: Database, unit: UnitOfWork, clock: FakeClock):
+    """Those that hold a secret among all the others, which stay a week; each is changed by its key."""
+    await keep_answers(database, 5_000, clock.now())
+    await keep_answers(database, 20, clock.now(), sealed=True)
+    await database.write(lambda connection: connection.exec_driver_sql("ANALYZE"))
+    at, answers = clock.now() + SEALED_FOR, unit.answers
+
+    def secrets(connection: sa.Connection) -> None:
+        answers._dropped.change(answers._dropped.find(at, connection), connection)
+
+    steps = await database.write(lambda connection: plans(connection, secrets))
+    assert [step for step in steps if "ix_idempotency_answer_secret" in step], steps
+    assert [step for step in steps if re.search("pk_idempotency_answer|sqlite_autoindex_idempotency_answer_1", step)]
+    assert not [step for step in steps if re.search("SCAN idempotency_answer|Seq Scan|Sort|TEMP B-TREE", step)], steps
+
+    def all_others(connection: sa.Connection) -> None:
+        answers._forgotten.change(answers._forgotten.find(at, connection), connection)
+
+    steps = await database.write(lambda connection: plans(connection, all_others))
+    assert [step for step in steps if "ix_idempotency_answer_create_time" in step], steps
+    assert not [step for step in steps if re.search("SCAN idempotency_answer|Seq Scan|Sort|TEMP B-TREE", step)], steps
+
+
+async def test_a_key_that_is_used_again_is_not_forgotten(database: Database, unit: UnitOfWork, clock: FakeClock):
+    """An old answer that another process has forgotten meanwhile, and whose key was then used anew."""
+    await keep_answers(database, 1, clock.now())
+    forgotten = unit.answers._forgotten
+    found = await database.read(partial(forgotten.find, clock.now()))
+    await database.write(lambda c: c.execute(sa.update(ANSWER).values(create_time=clock.now() + SECOND)))
+    await database.write(partial(forgotten.change, found))
+    assert await database.read(lambda c: c.scalar(sa.select(sa.func.count()).select_from(ANSWER))) == 1
 
 
 async def test_expiring_in_the_background_ends_when_told(database: SqliteDatabase, unit: UnitOfWork, clock: FakeClock):
