@@ -19,6 +19,7 @@ from trunkline.events.consuming.inserting import insert_new
 from trunkline.events.consuming.ledger import Key
 from trunkline.events.unreadable import UNREADABLE
 from trunkline.storage import PlatformTables
+from trunkline.storage.types import unindexed
 
 Place = tuple[str, str, int]
 """Topic, key and number of an event."""
@@ -222,16 +223,19 @@ class ConsumerRows:
             found = found.where(columns.key == key)
         if tenant_id:
             found = found.where(columns.tenant_id == tenant_id)
-        place = columns.topic, columns.key, columns.number
+        # What is given already is no part of the order: with it a page would be sorted, not read off an index.
+        given = 0 if not topic else 1 if not key else 2
+        place = (columns.topic, columns.key, columns.number)[given:]
         if after is not None:
-            found = found.where(sa.tuple_(*place) > sa.tuple_(*map(sa.literal, after)))
+            found = found.where(sa.tuple_(*place) > sa.tuple_(*map(sa.literal, after[given:])))
         return connection.execute(found.order_by(*place).limit(limit)).all()
 
     def _by_topic(
         self, connection: sa.Connection, table: sa.Table, *which: sa.ColumnElement[bool], **columns: Any
     ) -> dict[str, dict[str, Any]]:
-        query = sa.select(table.c.topic, *(column.label(name) for name, column in columns.items()))
-        found = query.where(table.c.consumer_group == self._group, *which).group_by(table.c.topic)
+        topic = unindexed(table.c.topic).label("topic") if which else table.c.topic
+        query = sa.select(topic, *(column.label(name) for name, column in columns.items()))
+        found = query.where(table.c.consumer_group == self._group, *which).group_by(topic)
         return {row.topic: {name: getattr(row, name) for name in columns} for row in connection.execute(found)}
 
     def _last_apply(self) -> sa.ColumnElement[Any]:
@@ -270,7 +274,9 @@ class ConsumerRows:
     def _filter(self, query: LetterQuery) -> list[sa.ColumnElement[bool]]:
         columns = self._dead.c
         exactly = [(name, getattr(query, name)) for name in ("topic", "key", "reason", "tenant_id")]
-        found = [columns.consumer_group == self._group, *(columns[name] == value for name, value in exactly if value)]
+        # Those of a database are all of one group, as a rule; a page of them is read off by their ids.
+        group = unindexed(columns.consumer_group) if query.with_closed else columns.consumer_group
+        found = [group == self._group, *(columns[name] == value for name, value in exactly if value)]
         if query.from_time is not None:
             found.append(columns.last_time >= query.from_time)
         if query.to_time is not None:
