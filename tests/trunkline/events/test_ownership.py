@@ -11,10 +11,15 @@ import sqlalchemy as sa
 from redis.asyncio import Redis
 from trunkline.clock import SYSTEM_CLOCK
 from trunkline.events import Consumer
+from trunkline.events.consuming.inbox import ATTEMPTS
 from trunkline.events.consuming.settling import BATCH, ENDED
+from trunkline.events.event import Handler
 from trunkline.events.topics import stream_name
+from trunkline.launcher.embedded import EmbeddedRedis
 from trunkline.storage import Database
 from trunkline.storage.leases import LeaseLost, Leases
+from trunkline.testing.resp_faults import drop_reply
+from trunkline.testing.resp_proxy import RespProxy
 
 from tests.trunkline.events.notes import (
     GROUP,
@@ -119,13 +124,7 @@ class Killed(BaseException):
 async def test_an_event_that_ends_the_process_becomes_a_dead_letter(reader: Database, client: Redis, url: str):
     """Attempts are counted before they begin: after five of them that nobody lived to tell of, the key goes on."""
     tried: list[int] = []
-
-    def deadly(tx, event) -> None:
-        tried.append(event.envelope.number)
-        if event.envelope.number == 2:
-            raise Killed
-        keep(tx, event)
-
+    deadly = _deadly(tried)
     await add(client, envelope(1), envelope(2), envelope(3))
     deaths = 0
     while not await rows(reader, PLATFORM.dead_letter):
@@ -137,6 +136,36 @@ async def test_an_event_that_ends_the_process_becomes_a_dead_letter(reader: Data
     assert (letter["number"], letter["attempts"], letter["reason"]) == (2, 5, "APPLY_FAILED")
     assert (tried.count(2), deaths) == (5, 5)
     assert letter["error"] == ENDED
+
+
+@pytest.mark.parametrize("command", ["XGROUP CREATE", "XINFO CONSUMERS", "XREADGROUP"])
+async def test_suspicion_outlives_an_outage(reader: Database, client: Redis, redis_server: EmbeddedRedis, command: str):
+    """Redis is lost between taking the shards of one who died and settling what it had: that counts all the same.
+
+    Otherwise each life would apply the event with others, uncounted, and die of it for ever.
+    """
+    tried: list[int] = []
+    deaths = 0
+    await add(client, envelope(1), envelope(2), envelope(3))
+    async with RespProxy("127.0.0.1", redis_server.port) as proxy:
+        while not await rows(reader, PLATFORM.dead_letter) and deaths <= ATTEMPTS:
+            proxy.plan.on(command, drop_reply())
+            deaths += await _life(reader, f"redis://{proxy.target}/0", _deadly(tried))
+
+    assert (tried.count(2), deaths) == (ATTEMPTS, ATTEMPTS)
+    assert [number for number, _ in await seen(reader)] == [1, 3]
+    # One outage in each life, that of who buried the event included.
+    assert proxy.plan.met.total() == deaths + 1
+
+
+def _deadly(tried: list[int]) -> Handler:
+    def handler(tx, event) -> None:
+        tried.append(event.envelope.number)
+        if event.envelope.number == 2:
+            raise Killed
+        keep(tx, event)
+
+    return handler
 
 
 async def _life(database: Database, url: str, handler) -> bool:
