@@ -14,6 +14,7 @@ from trunkline.events import Consumer, ConsumerTransaction, Event, TopicError
 from trunkline.events.topics import confirmed_name, shard_of, stream_name
 from trunkline.storage import Database
 from trunkline.storage.leases import Leases
+from trunkline.testing.clock import FakeClock
 
 from tests.trunkline.events.notes import (
     GROUP,
@@ -112,13 +113,14 @@ async def test_confirms_after_the_commit(publisher: Database, reader: Database, 
     assert (await client.xpending(STREAM, GROUP))["pending"] == 0
 
 
-async def test_settles_its_own_first(reader: Database, client: Any, url: str):
+async def test_settles_its_own_first(reader: Database, client: Any, url: str, clock: FakeClock):
     """What a predecessor was given and did not acknowledge comes before what is new: alone, it may have died of it."""
     await add(client, *(envelope(number) for number in range(1, 101)))
     await client.xgroup_create(STREAM, GROUP, "0")
     await client.xreadgroup(GROUP, GROUP, {STREAM: ">"}, count=90)
 
-    receiver = consumer(reader, url)
+    # Its clock stands still: however long they take, it is not the turn of what is new, which would be parked too.
+    receiver = consumer(reader, url, clock=clock)
     async with running(receiver):
         await until_seen(reader, list(range(1, 101)))
 
