@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +19,16 @@ if TYPE_CHECKING:
 
     from trunkline.cli.contracts import Contracts
     from trunkline.client import PeerChannel
+    from trunkline.errors import ServiceError
 
 Credential = Annotated[
     Path | None, typer.Option(help="File with the credential to ask with; by default the running system's.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text: one object a line.")]
+INCOMPLETE = 1
+"""Exit status where a service did not answer, so that a part of what was asked for is not told."""
+AWAY = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+"""Codes of calls that nobody answered."""
 T = TypeVar("T")
 
 
@@ -73,16 +79,21 @@ class Asking:
             raise CommandError(f"{group} consumes nothing; there are {', '.join(self.groups())}")
         return sorted(found)
 
-    def groups(self, only: str = "") -> list[str]:
-        """All groups, or the one that is named.
+    def groups(self, only: str = "", topic: str = "") -> list[str]:
+        """All groups, or the one that is named; of a topic, if one is.
 
         Raises:
-            CommandError: there is no such group.
+            CommandError: there is no such group or topic, or the group does not consume it.
         """
         if only:
-            self.topics_of(only)
+            known = self.topics_of(only)
+            if topic and topic not in known:
+                raise CommandError(f"{only} does not consume {topic}; it consumes {', '.join(known)}")
             return [only]
-        return sorted({group for one in self.contracts.topics() for group in one.groups})
+        if topic:
+            self.publisher_of(topic)
+        contracts = [one for one in self.contracts.topics() if topic in ("", one.name)]
+        return sorted({group for one in contracts for group in one.groups})
 
     async def _channel(self, name: str) -> PeerChannel:
         if name not in self._channels:
@@ -137,6 +148,59 @@ def ask(credential: Path | None, work: Callable[[Asking], Coroutine[Any, Any, T]
         return asyncio.run(run())
 
 
+async def told_by(name: str, call: Awaitable[T]) -> T:
+    """An answer of a service.
+
+    Raises:
+        CommandError: it refused, or did not answer; says which one.
+    """
+    from trunkline.errors import ServiceError
+
+    try:
+        return await call
+    except ServiceError as error:
+        raise CommandError(_refusal(error, name)) from None
+
+
+async def of_each(
+    groups: Sequence[str], rows_of: Callable[[str], Awaitable[Sequence[T]]]
+) -> tuple[list[T], dict[str, str]]:
+    """Rows of some groups, one after the other; and of those that did not tell theirs, why.
+
+    Raises:
+        CommandError: none of them did.
+    """
+    rows, silent = list[T](), dict[str, str]()
+    for group in groups:
+        answer = await answer_of(rows_of(group))
+        if isinstance(answer, str):
+            silent[group] = answer
+        else:
+            rows += answer
+    if silent and len(silent) == len(groups):
+        raise CommandError("; ".join(silence(group, why) for group, why in silent.items()))
+    return rows, silent
+
+
+def silence(name: str, why: str) -> str:
+    """That a service did not answer, and why, with the way out where there is one."""
+    if why.startswith(f"{name} "):
+        return why
+    return f"{name} does not tell: {why}" + (": see `trunkline ps`" * why.startswith(AWAY))
+
+
+def tell_silent(silent: Mapping[str, str]) -> None:
+    """Says which services did not answer, and ends the command if there are any.
+
+    Raises:
+        Exit: with INCOMPLETE.
+    """
+    for name, why in sorted(silent.items()):
+        print(f"trunkline: {silence(name, why)}", file=sys.stderr)
+    if silent:
+        raise typer.Exit(INCOMPLETE)
+
+
 def contracts_here() -> Contracts:
     """The contracts of what runs here.
 
@@ -173,7 +237,10 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ServiceError as error:
-        remedy = (
-            ": is it running? See `trunkline ps`" if error.code.name in {"UNAVAILABLE", "DEADLINE_EXCEEDED"} else ""
-        )
-        raise CommandError(f"{error.message or error.code.name} ({_words(error)}){remedy}") from None
+        raise CommandError(_refusal(error)) from None
+
+
+def _refusal(error: ServiceError, name: str = "") -> str:
+    away = error.code.name in AWAY
+    text = f"{error.message or error.code.name} ({_words(error)})" + (": is it running? See `trunkline ps`" * away)
+    return f"{name}: {text}" if name else text

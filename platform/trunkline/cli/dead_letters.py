@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trunkline.cli.asking import AsJson, Asking, Credential, ask
+from trunkline.cli.asking import AsJson, Asking, Credential, ask, of_each, tell_silent, told_by
 from trunkline.cli.event_looks import shown
 from trunkline.cli.event_words import BY, letter_filter, letter_name, reason_name, time_of, to_second
 from trunkline.cli.output import print_json, print_table
@@ -52,21 +53,22 @@ def list_letters(
     """List dead letters, the youngest of each group first."""
     filter_, counted = letter_filter(by or [], topic, tenant)
 
-    async def look(services: Asking) -> None:
+    async def of(services: Asking, one: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for one in services.groups(group):
-            async for letter in _letters(services, one, filter_, with_closed=closed):
-                rows.append(_row(one, letter))
-                if len(rows) > limit and not counted:
-                    break
-        if counted:
-            _print_counts(rows, counted, as_json=as_json)
-            return
+        async for letter in _letters(services, one, filter_, with_closed=closed):
+            rows.append(_row(one, letter))
+            if len(rows) > limit and not counted:
+                break
+        return rows
+
+    rows, silent = ask(credential, lambda services: of_each(services.groups(group, topic), partial(of, services)))
+    if counted:
+        _print_counts(rows, counted, as_json=as_json)
+    else:
         _print_rows(rows[:limit], as_json=as_json)
         if len(rows) > limit:
             print(f"there are more than {limit}: give --limit, or say which with --by", file=sys.stderr)
-
-    ask(credential, look)
+    tell_silent(silent)
 
 
 @app.command()
@@ -84,7 +86,7 @@ def show(
 
     async def look(services: Asking) -> dict[str, Any]:
         stub = await services.consumer(services.groups(group)[0])
-        found = (await stub.GetDeadLetter(pb.GetDeadLetterRequest(id=number))).letter
+        found = (await told_by(letter, stub.GetDeadLetter(pb.GetDeadLetterRequest(id=number)))).letter
         event: dict[str, Any] | None = None
         if found.key:
             try:
@@ -123,6 +125,8 @@ def redrive(
     filter_, counted = letter_filter(by or [], topic, tenant)
     if counted and not dry_run:
         raise CommandError(f"--by {counted} only counts: give --dry-run, or say which, as in --by {counted}=…")
+    if letters and (everything or group or by or filter_.ListFields()):
+        raise CommandError("name letters, or say which by options; not both")
     if not (letters or everything or dry_run or any((filter_.ListFields(), group))):
         ways = f"by name, by --by {'|'.join(BY)}, --group, --topic or --tenant, or --all"
         raise CommandError(f"say which letters: {ways}")
@@ -131,24 +135,28 @@ def redrive(
         name, number = letter_name(one)
         named[name].append(number)
 
-    async def send(services: Asking) -> tuple[list[dict[str, Any]], int]:
-        rows, left = list[dict[str, Any]](), 0
-        for one in sorted(named) or services.groups(group):
-            if counted:
-                rows += [_row(one, letter) async for letter in _letters(services, one, filter_) if letter.key]
-                continue
-            stub = await services.consumer(services.groups(one)[0])
-            tried, more = await _redriven(stub, named.get(one, []), filter_, dry_run=dry_run)
-            rows += [_row(one, letter) for letter in tried]
-            left += more
-        return rows, left
+    async def of(services: Asking, one: str) -> list[tuple[list[dict[str, Any]], int]]:
+        if counted:
+            return [([_row(one, letter) async for letter in _letters(services, one, filter_) if letter.key], 0)]
+        stub = await services.consumer(services.groups(one)[0])
+        tried, more = await _redriven(stub, named.get(one, []), filter_, dry_run=dry_run)
+        return [([_row(one, letter) for letter in tried], more)]
 
-    rows, left = ask(credential, send)
+    def asked(services: Asking) -> Sequence[str]:
+        return sorted(named) or services.groups(group, topic)
+
+    parts, silent = ask(credential, lambda services: of_each(asked(services), partial(of, services)))
+    rows, left = [row for part, _ in parts for row in part], sum(more for _, more in parts)
     if counted:
         _print_counts(rows, counted, as_json=as_json)
-        return
-    _print_rows(rows, as_json=as_json)
-    print(f"{len(rows) + left} letters {'would be' if dry_run else 'are'} tried again", file=sys.stderr)
+    else:
+        _print_rows(rows, as_json=as_json)
+        print(f"letters that {'would be' if dry_run else 'are'} tried again: {len(rows) + left}", file=sys.stderr)
+    tell_silent(silent)
+    not_taken = set(letters or ()) - {row["letter"] for row in rows}
+    if not_taken:
+        why = "closed, or no envelope: see `trunkline events dead show`"
+        raise CommandError(f"not tried again: {', '.join(sorted(not_taken))} ({why})")
 
 
 async def _letters(

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trunkline.cli.asking import AsJson, Asking, Credential, answer_of, ask, contracts_here
-from trunkline.cli.event_words import reason_name, time_of, to_second
+from trunkline.cli.asking import (
+    INCOMPLETE,
+    AsJson,
+    Asking,
+    Credential,
+    answer_of,
+    ask,
+    contracts_here,
+    silence,
+    tell_silent,
+)
+from trunkline.cli.event_words import event_place, reason_name, time_of, to_second
 from trunkline.cli.output import print_json, print_table
 from trunkline.cli.running import CommandError
 
@@ -26,7 +36,7 @@ TOPIC_FIGURES = ("shards", "published", "unsent", "unconfirmed", "oldest_pending
 """What a publisher tells of a topic."""
 LAG = ("topic", "group", "published", "settled", "lag", "parked", "holes", "dead", "oldest_parked_time", "note")
 """What is told of a group."""
-DELIVERY_MORE = ("attempts", "reason", "error", "dead_letter", "note")
+DELIVERY_MORE = ("attempts", "reason", "error", "dead_letter")
 """What is told of a delivery beside its state, where it is known."""
 WATCH_S = 2.0
 """Seconds between two looks."""
@@ -39,11 +49,11 @@ def topics(
     """List the topics: who publishes each, who consumes it, what it carries, and how far its publisher has sent it."""
     contracts = list(contracts_here().topics())
     try:
-        states = ask(credential, _topic_states)
+        states, silent = ask(credential, _topic_states)
     except CommandError as error:
         # The contracts say the rest.
         print(f"trunkline: publishers are not asked: {error}", file=sys.stderr)
-        states = {}
+        states, silent = {}, {}
     rows = []
     for one in contracts:
         row = {"topic": one.name, "publisher": one.publisher, "groups": list(one.groups), "message": one.message}
@@ -53,6 +63,9 @@ def topics(
     else:
         columns = ("topic", "publisher", "groups", "message", *TOPIC_FIGURES)
         print_table(columns, [_plain({**row, "groups": ", ".join(row["groups"])}) for row in rows])
+    tell_silent(silent)
+    if not states:
+        raise typer.Exit(INCOMPLETE)
 
 
 def lag(
@@ -64,10 +77,8 @@ def lag(
 ) -> None:
     """Tell how far each group is behind each topic, by the events' own numbers."""
 
-    async def look(services: Asking) -> None:
-        if topic:
-            services.publisher_of(topic)
-        groups = services.groups(group)
+    async def look(services: Asking) -> bool:
+        groups = services.groups(group, topic)
         while True:
             rows = [row for row in await _lags(services) if row["group"] in groups and topic in ("", row["topic"])]
             if as_json:
@@ -76,17 +87,18 @@ def lag(
             else:
                 print_table(LAG, [_plain(row) for row in rows])
             if not watch:
-                return
+                return all(not row["note"] for row in rows)
             await asyncio.sleep(WATCH_S)
             if not as_json:
                 print(f"\n{time.strftime('%H:%M:%S')}")
 
-    ask(credential, look)
+    if not ask(credential, look):
+        raise typer.Exit(INCOMPLETE)
 
 
 def show(
     event: Annotated[str, typer.Argument(metavar="ID", help="Its id; or KEY#NUMBER, as tail shows it.")],
-    topic: Annotated[str, typer.Option(help="With KEY#NUMBER: its topic, if not any.")] = "",
+    topic: Annotated[str, typer.Option(help="With KEY#NUMBER: its topic, where several have that key.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")] = False,
     credential: Credential = None,
 ) -> None:
@@ -113,6 +125,8 @@ def show(
         print_json(found)
     else:
         _print_event(found)
+    if any(one["state"] is None for one in found["groups"]):
+        raise typer.Exit(INCOMPLETE)
 
 
 def shown(envelope: Envelope, contracts: Contracts) -> dict[str, Any]:
@@ -127,14 +141,17 @@ def shown(envelope: Envelope, contracts: Contracts) -> dict[str, Any]:
         return {**found, "payload": None, "undecoded": str(error)}
 
 
-async def _topic_states(services: Asking) -> dict[str, dict[str, Any]]:
+async def _topic_states(services: Asking) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Of each topic what its publisher tells; and of the publishers that do not, why."""
     publishers = sorted({one.publisher for one in services.contracts.topics()})
     found: dict[str, dict[str, Any]] = {}
-    for answer in await asyncio.gather(*(answer_of(_log_state(services, one)) for one in publishers)):
+    answers = await asyncio.gather(*(answer_of(_log_state(services, one)) for one in publishers))
+    silent = {name: answer for name, answer in zip(publishers, answers, strict=True) if isinstance(answer, str)}
+    for answer in answers:
         for state in answer.topics if not isinstance(answer, str) else ():
             row = {name: getattr(state, name) for name in TOPIC_FIGURES if name != "oldest_pending_time"}
             found[state.topic] = {**row, "oldest_pending_time": time_of(state, "oldest_pending_time")}
-    return found
+    return found, silent
 
 
 async def _log_state(services: Asking, publisher: str) -> log_pb.GetEventLogStateResponse:
@@ -153,13 +170,15 @@ async def _lags(services: Asking) -> list[dict[str, Any]]:
     groups = services.groups()
     # Consumers first: what is published between the two looks counts as lag, and never less than nothing is behind.
     told = await asyncio.gather(*(answer_of(_consumer_state(services, one)) for one in groups))
-    published = await _topic_states(services)
+    published, silent = await _topic_states(services)
     rows: list[dict[str, Any]] = []
     for group, answer in zip(groups, told, strict=True):
         states = {} if isinstance(answer, str) else {state.topic: state for state in answer.topics}
         for topic in services.topics_of(group):
             count = published.get(topic, {}).get("published")
-            note = answer if isinstance(answer, str) else "" if count is not None else "the publisher does not tell"
+            publisher = services.publisher_of(topic)
+            why = silence(publisher, silent.get(publisher, "it knows no such topic"))
+            note = answer if isinstance(answer, str) else "" if count is not None else why
             rows.append({"topic": topic, "group": group, **_lag(states.get(topic), count), "note": note})
     return sorted(rows, key=lambda row: (row["topic"], row["group"]))
 
@@ -182,20 +201,21 @@ def _lag(state: pb.ConsumerTopicState | None, published: int | None) -> dict[str
 
 
 async def _find(services: Asking, event: str, topic: str) -> log_pb.LoggedEvent:
-    key, at, number = event.rpartition("#")
-    if at and not number.isdecimal():
-        raise CommandError(f"{event} is no event: give an id, or KEY#NUMBER such as demo/0001/1#7")
+    key, number = event_place(event)
     places = {one.name: one.publisher for one in services.contracts.topics()}
     if topic:
         places = {topic: services.publisher_of(topic)}
-    if at:
-        calls = [_at_place(services, publisher, name, key, int(number)) for name, publisher in places.items()]
+    if number:
+        calls = [_at_place(services, publisher, name, key, number) for name, publisher in places.items()]
     else:
         calls = [_by_id(services, publisher, event) for publisher in sorted(set(places.values()))]
     answers = await asyncio.gather(*map(answer_of, calls))
-    for answer in answers:
-        if answer is not None and not isinstance(answer, str):
-            return answer
+    found = [answer for answer in answers if answer is not None and not isinstance(answer, str)]
+    if len(found) > 1:
+        names = ", ".join(name for name, answer in zip(places, answers, strict=True) if answer in found)
+        raise CommandError(f"{event} is an event of {names}: say of which with --topic")
+    if found:
+        return found[0]
     silent = sorted({one for one in answers if isinstance(one, str) and not one.startswith("NOT_FOUND")})
     raise CommandError(f"no log of a publisher holds the event {event}" + "".join(f"; {one}" for one in silent))
 
@@ -256,7 +276,9 @@ def _print_event(found: Mapping[str, Any]) -> None:
     print(f"{'publisher':12} {publisher['service']}: {publisher['state']}{entry}")
     for one in found["groups"]:
         more = [f"{name} {one[name]}" for name in DELIVERY_MORE if one.get(name)]
-        print(f"{one['group']:12} " + ", ".join([one["state"] or "not known", *more]))
+        print(
+            f"{one['group']:12} " + (", ".join([one["state"], *more]) if one["state"] else f"not known: {one['note']}")
+        )
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

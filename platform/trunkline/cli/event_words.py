@@ -19,6 +19,8 @@ BY = ("reason", "key", "time")
 """What letters are told apart by."""
 REASONS = ("APPLY_FAILED", "UNDECODABLE", "UNKNOWN_TYPE", "UNKNOWN_VALUE")
 """Why an event becomes a dead letter."""
+HIGHEST = (1 << 63) - 1
+"""No number of an event or of a letter is greater."""
 _AGE = re.compile(r"(\d+)(s|min|h|d)")
 
 
@@ -42,10 +44,13 @@ def bounds(from_: str, to: str) -> dict[str, datetime]:
     """The bounds of a request, as far as they are given: from_time and to_time.
 
     Raises:
-        CommandError: one is no time.
+        CommandError: one is no time, or nothing is between them.
     """
     now = datetime.now(UTC)
-    return {name: instant(text, now) for name, text in (("from_time", from_), ("to_time", to)) if text}
+    found = {name: instant(text, now) for name, text in (("from_time", from_), ("to_time", to)) if text}
+    if len(found) == len(("from", "to")) and found["from_time"] >= found["to_time"]:
+        raise CommandError(f"nothing is between {from_} and {to}: the earlier one comes first, as in 2h and 1h")
+    return found
 
 
 def letter_filter(by: Sequence[str], topic: str, tenant: str) -> tuple[pb.DeadLetterFilter, str]:
@@ -57,11 +62,16 @@ def letter_filter(by: Sequence[str], topic: str, tenant: str) -> tuple[pb.DeadLe
     from trunk.event.v1 import consumer_service_pb2 as pb
     from trunk.event.v1.error_reason_pb2 import ErrorReason
 
-    found, counted = pb.DeadLetterFilter(topic=topic, tenant_id=tenant), ""
+    found, counted, named = pb.DeadLetterFilter(topic=topic, tenant_id=tenant), "", set[str]()
     for one in by:
         what, given, value = one.partition("=")
         if what not in BY:
             raise CommandError(f"--by {one}: letters are told apart by {', '.join(BY)}")
+        if given and (not value or what in named):
+            raise CommandError(f"--by {one}: " + (f"one {what} at a time" if value else f"which {what}?"))
+        if not given and counted:
+            raise CommandError(f"--by {counted} and --by {what}: letters are counted by one of them")
+        named |= {what} if given else set()
         if not given:
             counted = what
         elif what == "key":
@@ -86,7 +96,28 @@ def letter_name(text: str) -> tuple[str, int]:
     group, _, number = text.rpartition("/")
     if not group or not number.isascii() or not number.isdecimal():
         raise CommandError(f"{text} is no dead letter: they are called like report/3, see `trunkline events dead list`")
-    return group, int(number)
+    return group, _in_range(text, number)
+
+
+def event_place(text: str) -> tuple[str, int]:
+    """Key and number of an event, from `demo/0001/1#7`; an empty key and 0 where it is an id.
+
+    Raises:
+        CommandError: it is neither.
+    """
+    key, at, number = text.rpartition("#")
+    if text and not at:
+        return "", 0
+    if not key or not number.isascii() or not number.isdecimal():
+        raise CommandError(f"{text or 'an empty text'} is no event: give an id, or KEY#NUMBER such as demo/0001/1#7")
+    return key, _in_range(text, number)
+
+
+def _in_range(text: str, number: str) -> int:
+    # Of a text that is too long Python would not make a number either.
+    if len(number) > len(str(HIGHEST)) or not 1 <= int(number) <= HIGHEST:
+        raise CommandError(f"there is no {text}: numbers begin at 1 and end at {HIGHEST}")
+    return int(number)
 
 
 def time_of(message: Message, field: str) -> str:

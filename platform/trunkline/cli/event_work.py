@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from trunkline.cli.asking import AsJson, Asking, Credential, ask
+from trunkline.cli.asking import AsJson, Asking, Credential, ask, of_each, tell_silent, told_by
 from trunkline.cli.event_words import bounds, time_of, to_second
 from trunkline.cli.output import print_json, print_table
-from trunkline.cli.running import CommandError
 
 PARKED = ("group", "topic", "key", "number", "settled", "attempts", "park_time", "retry_time", "error")
 """What is told of a parked event."""
@@ -29,22 +29,19 @@ def parked(
     """List events that wait in a consumer: for those before them, or for their next attempt."""
     from trunk.event.v1 import consumer_service_pb2 as pb
 
-    async def look(services: Asking) -> list[dict[str, Any]]:
-        if topic:
-            services.publisher_of(topic)
+    async def of(services: Asking, one: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        for one in services.groups(group):
-            stub = await services.consumer(one)
-            request = pb.ListParkedEventsRequest(topic=topic, key=key, page_size=min(limit + 1, 500))
-            while len(rows) <= limit:
-                answer = await stub.ListParkedEvents(request)
-                rows += [_row(one, event) for event in answer.events]
-                request.page_token = answer.next_page_token
-                if not request.page_token:
-                    break
+        stub = await services.consumer(one)
+        request = pb.ListParkedEventsRequest(topic=topic, key=key, page_size=min(limit + 1, 500))
+        while len(rows) <= limit:
+            answer = await stub.ListParkedEvents(request)
+            rows += [_row(one, event) for event in answer.events]
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
         return rows
 
-    rows = ask(credential, look)
+    rows, silent = ask(credential, lambda services: of_each(services.groups(group, topic), partial(of, services)))
     if as_json:
         for row in rows[:limit]:
             print_json(row)
@@ -52,6 +49,7 @@ def parked(
         print_table(PARKED, [{name: to_second(str(row[name])) for name in PARKED} for row in rows[:limit]])
     if len(rows) > limit:
         print(f"there are more than {limit}: give --limit, or say which with --group, --topic, --key", file=sys.stderr)
+    tell_silent(silent)
 
 
 def replay(
@@ -72,17 +70,15 @@ def replay(
     times = bounds(from_, to)
 
     async def work(services: Asking) -> list[dict[str, Any]]:
-        known = services.topics_of(group)
-        if topic and topic not in known:
-            raise CommandError(f"{group} does not consume {topic}; it consumes {', '.join(known)}")
+        services.groups(group, topic)
         stub, rows = await services.consumer(group), []
-        for one in [topic] if topic else known:
+        for one in [topic] if topic else services.topics_of(group):
             request = pb.ReplayEventsRequest(topic=one, key=key, dry_run=dry_run)
             for name, time in times.items():
                 getattr(request, name).FromDatetime(time)
             row: dict[str, Any] = {"topic": one, **dict.fromkeys(REPLAYED[1:], 0)}
             while True:
-                answer = await stub.ReplayEvents(request)
+                answer = await told_by(group, stub.ReplayEvents(request))
                 row |= {name: row[name] + getattr(answer, name) for name in REPLAYED[1:]}
                 print(f"{one}: {row['read']} read", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr)
                 request.page_token = answer.next_page_token

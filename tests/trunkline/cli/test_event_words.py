@@ -8,7 +8,17 @@ import pytest
 from google.protobuf import timestamp_pb2
 from trunk.event.v1 import consumer_service_pb2 as pb
 from trunk.event.v1 import error_reason_pb2 as reason_pb
-from trunkline.cli.event_words import bounds, instant, letter_filter, letter_name, reason_name, time_of, to_second
+from trunkline.cli.event_words import (
+    HIGHEST,
+    bounds,
+    event_place,
+    instant,
+    letter_filter,
+    letter_name,
+    reason_name,
+    time_of,
+    to_second,
+)
 from trunkline.cli.running import CommandError
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -45,6 +55,25 @@ def test_bounds_that_are_not_given_are_left_out():
     assert bounds("", "2026-03-01") == {"to_time": datetime(2026, 3, 1, tzinfo=UTC)}
 
 
+def test_bounds_that_hold_nothing_are_refused():
+    """Whoever takes one for the other is told, not shown an empty list."""
+    for from_, to in (("1h", "2h"), ("2026-03-02", "2026-03-01"), ("2026-03-01", "2026-03-01")):
+        with pytest.raises(CommandError, match=f"nothing is between {from_} and {to}"):
+            bounds(from_, to)
+
+
+def test_an_event_is_called_by_its_id_or_its_place():
+    """A place has a key and a number that some event could have."""
+    assert event_place("0a62ceee-d041") == ("", 0)
+    assert event_place("demo/0001/1#7") == ("demo/0001/1", 7)
+    for text in ("", "#7", "k#", "k#x", "k#-1", "k#²"):
+        with pytest.raises(CommandError, match="is no event: give an id, or KEY#NUMBER"):
+            event_place(text)
+    for number in ("0", str(HIGHEST + 1), "9" * 5000):
+        with pytest.raises(CommandError, match="numbers begin at 1 and end at"):
+            event_place(f"k#{number}")
+
+
 def test_letters_are_meant_by_reason_key_and_time():
     """All that is given must hold; a time has two bounds, either of which may be missing."""
     by = ["reason=apply_failed", "key=demo/0001/1", "time=2026-03-01/2026-03-02"]
@@ -78,11 +107,24 @@ def test_what_means_no_letters_is_refused(by, says):
         letter_filter([by], "", "")
 
 
+def test_what_would_be_overlooked_is_refused():
+    """Of two keys, or of two ways to count, none is left out in silence; a value that is missing is asked for."""
+    with pytest.raises(CommandError, match="one key at a time"):
+        letter_filter(["key=a", "key=b"], "", "")
+    with pytest.raises(CommandError, match="letters are counted by one of them"):
+        letter_filter(["reason", "key"], "", "")
+    with pytest.raises(CommandError, match=r"which key\?"):
+        letter_filter(["key="], "", "")
+
+
 def test_a_letter_is_called_by_its_group_and_number():
     """Numbers are a group's own."""
     assert letter_name("report/3") == ("report", 3)
     for text in ("3", "/3", "report/", "report/x", "report/³"):
         with pytest.raises(CommandError, match="are called like report/3"):
+            letter_name(text)
+    for text in ("report/0", f"report/{HIGHEST + 1}"):
+        with pytest.raises(CommandError, match="numbers begin at 1 and end at"):
             letter_name(text)
 
 

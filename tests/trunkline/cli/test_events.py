@@ -81,6 +81,11 @@ REFUSED = {
     "events lag --credential {file} --topic nolog": "there is no topic nolog; there are lamplog",
     "events parked --credential {file}": "ledger does not run here: see `trunkline ps`",
     "events dead list --credential {file} --by colour": "--by colour: letters are told apart by reason, key, time",
+    "events dead list --credential {file} --topic nolog": "there is no topic nolog; there are lamplog",
+    "events dead list --credential {file}": "ledger does not run here: see `trunkline ps`",
+    "events dead redrive --credential {file} ledger/1 --group ledger": "name letters, or say which by options; not"
+    " both",
+    "events show t1/1#0 --credential {file}": "there is no t1/1#0: numbers begin at 1 and end at 9223372036854775807",
     "events dead show 3 --credential {file}": "3 is no dead letter: they are called like report/3, see"
     " `trunkline events dead list`",
     "events dead redrive --credential {file}": "say which letters: by name, by --by reason|key|time, --group, --topic"
@@ -114,9 +119,10 @@ async def test_of_groups_that_do_not_run_nothing_is_known(lamp_contracts, var_di
     lag = await run_trunkline("events", "lag", "--json", "--credential", str(tmp_path / "credential"))
     row = json.loads(lag.out)
     assert (row["topic"], row["group"], row["lag"], row["published"]) == ("lamplog", "ledger", None, None)
-    assert row["note"] == "ledger does not run here: see `trunkline ps`"
+    assert (lag.status, row["note"]) == (1, "ledger does not run here: see `trunkline ps`")
     topics = await run_trunkline("events", "topics")
     assert topics.out.splitlines()[1].split() == ["lamplog", "lamps", "ledger", "lamp.v1.LampLit", *"------"]
+    assert topics.status == 1
     assert topics.err.startswith("trunkline: publishers are not asked: the system that runs here names no credential")
 
 
