@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 
 from trunkline.call import current_call
 from trunkline.redaction import redacted
@@ -185,6 +186,7 @@ class PostgresDatabase(Database):
         try:
             with self._connected() as connection, connection.begin():
                 unit.result = unit.context.run(unit.work, connection)
+                _require_commitable(connection)
         except BaseException as error:  # noqa: BLE001  it belongs to the caller, not to this thread
             unit.error = translate(error)
             return not self._repeats(error, attempts)
@@ -213,6 +215,16 @@ class PostgresDatabase(Database):
             self._counts.repeats[cause] += 1
         time.sleep(wait_s)
         return True
+
+
+def _require_commitable(connection: sa.Connection) -> None:
+    """Fails where work went on after a failure: the server takes such a commit for a rollback, and calls it a success.
+
+    On SQLite the failed statement alone is undone. Who wants that here, too, takes a savepoint.
+    """
+    driver: Any = connection.connection.driver_connection
+    if driver.info.transaction_status == TransactionStatus.INERROR:
+        _probe(connection)
 
 
 def _probe(connection: sa.Connection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -168,3 +169,24 @@ async def test_services_migrate_there(databases: Databases, service: str):
     await database.open()
     await database.check()
     await database.close()
+
+
+async def test_work_that_goes_on_after_a_failure_is_not_told_as_committed(database: PostgresDatabase):
+    """The server takes its commit for a rollback without a word: its caller hears of it; a savepoint keeps the rest."""
+
+    def careless(connection: sa.Connection) -> None:
+        _insert(1, connection)
+        with suppress(sa.exc.IntegrityError):
+            _insert(1, connection)
+
+    def careful(connection: sa.Connection) -> None:
+        _insert(1, connection)
+        with suppress(sa.exc.IntegrityError), connection.begin_nested():
+            _insert(1, connection)
+
+    count = sa.select(sa.func.count()).select_from(COUNTER)
+    with pytest.raises(sa.exc.InternalError, match="InFailedSqlTransaction"):
+        await database.write(careless)
+    assert await database.read(lambda connection: connection.scalar(count)) == 0
+    await database.write(careful)
+    assert await database.read(lambda connection: connection.scalar(count)) == 1
