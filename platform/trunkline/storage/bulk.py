@@ -143,17 +143,28 @@ class PendingRows:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
         self._rows: dict[tuple[sa.Table, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+        self._failure: BaseException | None = None
 
     def add(self, table: sa.Table, row: Mapping[str, Any]) -> None:
         """Adds a row, later."""
         self._rows.setdefault((table, tuple(row)), []).append(row)
 
     def flush(self) -> None:
-        """Inserts what was added."""
+        """Inserts what was added.
+
+        What fails once fails every time from then on, and with it the transaction: its rows may be of others than who
+        has it fail, and could go on without them.
+        """
+        if self._failure is not None:
+            raise self._failure
         if self._rows:
             rows, self._rows = self._rows, {}
-            for (table, names), some in rows.items():
-                _bulk(table, names).insert(self._connection, some)
+            try:
+                for (table, names), some in rows.items():
+                    _bulk(table, names).insert(self._connection, some)
+            except BaseException as error:
+                self._failure = error
+                raise
 
 
 @cache

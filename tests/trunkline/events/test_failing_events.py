@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from redis.asyncio import Redis
 from trunkline.errors import failed_precondition
 from trunkline.events import ConsumerTransaction, Event
 from trunkline.events.consuming.inbox import ATTEMPTS
+from trunkline.events.topics import shard_of
 from trunkline.storage import Database
 from trunkline.testing.clock import FakeClock
 
@@ -37,6 +39,8 @@ KINDS = (*BOTH, AHEAD)
 
 Logs = list[MutableMapping[str, Any]]
 SECRET = "4111111111111111"
+TAKEN = 1000
+"""Id of an effect that is there already."""
 
 
 class Sick:
@@ -218,3 +222,38 @@ async def test_all_of_a_batch_may_fail(reader: Database, client: Redis, url: str
         assert [number for number, _ in await seen(reader, key)] == [1, 2]
     assert {row["key"] for row in await rows(reader, SEEN)} == {*keys}
     assert OTHER_KEY in keys
+
+
+def _adds(transaction: ConsumerTransaction, event: Event) -> None:
+    """Adds its row later; `stubborn` goes on, whatever there was."""
+    text, number = event.message.text, event.envelope.number
+    if text == "stubborn":
+        with suppress(sa.exc.IntegrityError):
+            transaction.connection.execute(sa.select(SEEN.c.id))
+    place = {"id": TAKEN if text == "late" else len(text)}
+    transaction.add(SEEN, place | {"key": event.envelope.key, "number": number, "text": text})
+
+
+async def test_nobody_commits_without_the_rows_of_others(reader: Database, client: Redis, url: str, clock: FakeClock):
+    """A handler that goes on after a failure, which was another event's of its batch, loses nothing of it."""
+    shard = shard_of(KEY, 8)
+    good, late, stubborn = [key for number in range(100) if shard_of(key := f"t/s/{number}", 8) == shard][:3]
+    taken = {"id": TAKEN, "key": "taken", "number": 1, "text": ""}
+    await reader.write(lambda connection: connection.execute(sa.insert(SEEN), taken))
+    for key, text in ((good, "good"), (late, "late"), (stubborn, "stubborn")):
+        await add(client, envelope(1, key=key, text=text), key=key)
+    receiver = consumer(reader, url, {Note: _adds}, clock=clock)
+
+    async with running(receiver):
+        await until(lambda: receiver.counts.parked == 1)
+        await until_seen(reader, [1], good)
+        await until_seen(reader, [1], stubborn)
+        assert await seen(reader, late) == []
+        await reader.write(lambda connection: connection.execute(sa.delete(SEEN).where(SEEN.c.id == TAKEN)))
+        await _advance_until(clock, lambda: receiver.counts.applied == 3)
+
+    assert sorted([row["key"], row["text"]] for row in await rows(reader, SEEN)) == sorted(
+        [[good, "good"], [late, "late"], [stubborn, "stubborn"]]
+    )
+    assert {row["key"] for row in await rows(reader, PLATFORM.inbox)} == {good, late, stubborn}
+    assert await rows(reader, PLATFORM.dead_letter) == await rows(reader, PLATFORM.parked_event) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -60,6 +61,24 @@ async def test_pending_rows_are_there_when_they_are_flushed(database: Database):
         return [before, len(_all(connection))]
 
     assert await database.write(work) == [0, 2]
+
+
+async def test_what_failed_when_it_was_flushed_fails_again(database: Database):
+    """Who goes on after a failure cannot commit without the rows of others that were lost with it."""
+    await database.write(lambda connection: Bulk(PLATFORM.inbox, NAMES).insert(connection, [_row(2)]))
+
+    def work(connection: sa.Connection) -> None:
+        rows = PendingRows(connection)
+        rows.add(PLATFORM.inbox, _row(1))
+        rows.add(PLATFORM.inbox, _row(2))
+        for _ in range(2):
+            with suppress(sa.exc.IntegrityError):
+                rows.flush()
+        rows.flush()
+
+    with pytest.raises(sa.exc.IntegrityError):
+        await database.write(work)
+    assert await database.read(_all) == [_row(2)]
 
 
 async def test_a_row_that_is_there_already_fails_the_work(database: Database):
