@@ -8,6 +8,10 @@ from collections.abc import Callable
 RECENT_S = 1.0
 """Seconds after its beginning in which a call tells that there are calls: others will follow."""
 
+BACKGROUND = "trunk.event.v1."
+"""Package of services that are no foreground: processes that fill gaps and operators who watch a backlog ask them, and
+it would yield to those who wait for its end."""
+
 
 class Foreground:
     """When a call began last."""

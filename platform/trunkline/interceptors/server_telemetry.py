@@ -12,7 +12,7 @@ import structlog
 
 from trunkline import headers
 from trunkline.call import InboundCall, became_current, new_request_id
-from trunkline.foreground import FOREGROUND
+from trunkline.foreground import BACKGROUND, FOREGROUND
 from trunkline.interceptors.chain import Proceed
 from trunkline.interceptors.host import Host, ServerPolicy
 from trunkline.interceptors.overload import limited
@@ -39,6 +39,7 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
     """Makes the call the current one; counts and traces it, and tells of its outcome in one line."""
     lines = _Lines(method, host)
     limit, latency = host.limit, MethodLatency() if limited(method) else None
+    foreground = not method.service.startswith(BACKGROUND)
     told, tracer, timer = METRICS.server(method.path), TRACES.server(method.path), time.perf_counter
     # Every client watches the health of every server: nothing to tell.
     verbose, exempt = lines.verbose, method.service in EXEMPT_SERVICES
@@ -52,7 +53,8 @@ def telemetry(method: Method, host: Host) -> ServerPolicy:
         started = timer()
         if latency is not None:
             limit.began()
-            FOREGROUND.began = started
+            if foreground:
+                FOREGROUND.began = started
         code, answer = "OK", None
         try:
             answer = await proceed(call)
