@@ -15,7 +15,8 @@ from trunk.event.v1 import envelope_pb2
 from trunk.event.v1 import event_log_service_pb2 as pb
 from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
 from trunkline.clock import SYSTEM_CLOCK
-from trunkline.events.publishing.event_log import LATE_S, EventLogServicer
+from trunkline.events.late_commits import LATE_S
+from trunkline.events.publishing.event_log import EventLogServicer
 from trunkline.storage import Database, Outbox
 from trunkline.storage.postgres import PostgresDatabase
 from trunkline.testing.local import LocalSystem

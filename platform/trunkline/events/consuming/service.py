@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from trunkline.events.consuming.consumer import Consumer
 from trunkline.events.consuming.ledger import Key
 from trunkline.events.consuming.messages import letter_query, to_delivery, to_letter, to_parked, to_topic_state
 from trunkline.events.consuming.rows import ConsumerRows, LetterQuery
+from trunkline.events.late_commits import LateCommits
 from trunkline.events.page_token import page_token, place_of
 from trunkline.events.reach import is_hidden, own_tenant, require_reach
 from trunkline.storage import Database, PlatformTables
@@ -41,6 +43,7 @@ class ConsumerServicer(pb_grpc.ConsumerServiceServicer):
         consumers: Mapping[str, Consumer],
         logs: Mapping[str, log_grpc.EventLogServiceAsyncStub],
         clock: Clock = SYSTEM_CLOCK,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         """Puts it together.
 
@@ -51,10 +54,12 @@ class ConsumerServicer(pb_grpc.ConsumerServiceServicer):
             consumers: Topic → what consumes it here.
             logs: Topic → its publisher's log.
             clock: Stamps what is parked.
+            sleep: Waits between two looks at others' transactions.
         """
         self._database = database
         self._tables = tables
         self._rows = ConsumerRows(tables, group)
+        self._late = LateCommits(database, tables.dead_letter, sleep=sleep)
         self._group = group
         self._consumers = consumers
         self._logs = logs
@@ -87,9 +92,10 @@ class ConsumerServicer(pb_grpc.ConsumerServiceServicer):
         query = _query(request.filter, with_closed=request.with_closed)
         token, size = request.page_token, request.page_size or DEFAULT_PAGE_SIZE
         before = int(place_of(token, (int,), query)[0]) if token else 0
-        rows = await self._database.read(
-            lambda connection: self._rows.letters(connection, query, before=before, limit=size + 1)
-        )
+        rows = await self._letters(query, before, size + 1)
+        if len(rows) > size and not token:
+            # Of a list that goes on nothing may come that would stand on a page before.
+            rows = await self._letters(query, await self._late.settled() + 1, size + 1)
         more = page_token((rows[size - 1].id,), query) if len(rows) > size else ""
         return pb.ListDeadLettersResponse(letters=[to_letter(row) for row in rows[:size]], next_page_token=more)
 
@@ -170,6 +176,11 @@ class ConsumerServicer(pb_grpc.ConsumerServiceServicer):
             handed_on=handed_on,
             duplicates=len(page.events) - handed_on,
             next_page_token=page.next_page_token,
+        )
+
+    async def _letters(self, query: LetterQuery, before: int, limit: int) -> Sequence[sa.Row[Any]]:
+        return await self._database.read(
+            lambda connection: self._rows.letters(connection, query, before=before, limit=limit)
         )
 
     def _require(self, topic: str) -> None:

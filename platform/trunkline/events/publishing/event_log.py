@@ -12,20 +12,16 @@ from trunk.event.v1 import event_log_service_pb2_grpc as pb_grpc
 
 from trunkline.errors import not_found
 from trunkline.events.instants import given, stamp
+from trunkline.events.late_commits import LateCommits
 from trunkline.events.page_token import page_token, place_of
 from trunkline.events.publishing.event_log_rows import EventLogRows, LogPage, LogQuery, TopicFigures
 from trunkline.events.reach import is_hidden, own_tenant, require_reach
 from trunkline.events.stream_id import StreamId
 from trunkline.events.topics import DEFAULT_SHARDS, Topic
 from trunkline.storage import Database, PlatformTables
-from trunkline.storage.database import unavailable
 
 DEFAULT_PAGE_SIZE = 100
 """Events of a page whose size is not given."""
-LATE_S = 3.0
-"""Seconds that a list waits for transactions that are under way when it begins."""
-WAIT_S, LONGEST_WAIT_S = 0.005, 0.1
-"""First and longest wait between two looks at them."""
 
 
 class EventLogServicer(pb_grpc.EventLogServiceServicer):
@@ -52,7 +48,7 @@ class EventLogServicer(pb_grpc.EventLogServiceServicer):
         self._database = database
         self._rows = EventLogRows(tables)
         self._source = source
-        self._sleep = sleep
+        self._late = LateCommits(database, tables.outbox, sleep=sleep)
         self._topics = sorted(topic.name for topic in topics if topic.publisher == source)
 
     async def ListEvents(self, request: pb.ListEventsRequest, context: Any) -> pb.ListEventsResponse:  # noqa: N802
@@ -69,7 +65,7 @@ class EventLogServicer(pb_grpc.EventLogServiceServicer):
         arguments = (query, request.from_number, request.to_number)
         place = place_of(request.page_token, (int, int), *arguments) if request.page_token else None
         limit = request.page_size or DEFAULT_PAGE_SIZE
-        horizon = await self._settled() if place is None and not query.key else 0
+        horizon = await self._late.settled() if place is None and not query.key else 0
 
         def read(connection: sa.Connection) -> tuple[LogPage, int]:
             if query.key:
@@ -101,23 +97,6 @@ class EventLogServicer(pb_grpc.EventLogServiceServicer):
             lambda connection: (self._rows.figures(connection, topics), self._rows.relay(connection))
         )
         return pb.GetEventLogStateResponse(topics=[_state(topic, figures[topic], relay) for topic in topics])
-
-    async def _settled(self) -> int:
-        """The last row there is, once nobody can put another one before it: a later page would not see it.
-
-        Raises:
-            ServiceError: STORAGE_UNAVAILABLE of domain trunk: a transaction does not end.
-        """
-        horizon, writing = await self._database.read(self._rows.horizon)
-        waited_s, wait_s = 0.0, WAIT_S
-        while writing:
-            if waited_s >= LATE_S:
-                raise unavailable("a transaction that publishes does not end: what it commits would be passed over")
-            await self._sleep(wait_s)
-            waited_s, wait_s = waited_s + wait_s, min(2 * wait_s, LONGEST_WAIT_S)
-            # Those that have begun since put their rows behind it.
-            writing &= await self._database.read(self._rows.writing)
-        return horizon
 
     def _require(self, topic: str) -> None:
         if topic not in self._topics:

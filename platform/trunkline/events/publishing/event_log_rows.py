@@ -18,12 +18,6 @@ MAX_BYTES = 1024 * 1024
 """Envelopes in one page, but for the first: well below what a message may hold."""
 RELAY_LEASE = "relay"
 """Lease of the process that relays."""
-# A transaction locks the table before its rows are numbered, and until what it committed is seen.
-_WRITING = sa.text(
-    "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted"
-    " AND relation = CAST(:outbox AS regclass)"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +103,6 @@ class EventLogRows:
         found = sa.select(*self._what).where(columns.id > after, columns.id <= end, of_topic, *self._filter(query))
         rows, more = _fitting(connection, found.order_by(columns.id), limit)
         return LogPage(rows, rows[-1].id if more else end, more or end < last)
-
-    def horizon(self, connection: sa.Connection) -> tuple[int, frozenset[str]]:
-        """The last row that is seen, and the transactions that may yet put rows before it, or did so unseen.
-
-        Rows are numbered when they are written, and are seen when that is committed: one that is committed late stands
-        before others that are seen already. SQLite has one writer at a time, and so none of it.
-        """
-        last = connection.scalar(sa.select(sa.func.max(self._columns.id))) or 0
-        return last, self.writing(connection)
-
-    def writing(self, connection: sa.Connection) -> frozenset[str]:
-        """Transactions that have written rows and have not ended, each by a name of its own."""
-        if connection.dialect.name != "postgresql":
-            return frozenset()
-        return frozenset(connection.scalars(_WRITING, {"outbox": self._tables.outbox.fullname}))
 
     def bounds(self, connection: sa.Connection, query: LogQuery, horizon: int) -> tuple[int, int]:
         """The row before the first one that a query over all keys can mean, and the last one, up to the horizon."""
