@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,6 +44,10 @@ def tail(
     known = sorted({one.name for one in contracts.topics()})
     if topic not in known:
         raise CommandError(f"there is no topic {topic}; there are {', '.join(known)}")
+    carried = [one.message for one in contracts.topics() if one.name == topic]
+    if not any(is_of(name, type_) for name in carried):
+        # A later release may publish it all the same.
+        print(f"trunkline: by its contract {topic} carries {', '.join(carried)}, no {type_}", file=sys.stderr)
     asyncio.run(_tail(running_system().redis_url, topic, tenant, type_, contracts, as_json=as_json))
 
 
@@ -51,13 +56,34 @@ async def _tail(redis_url: str, topic: str, tenant: str, type_: str, contracts: 
     from trunkline.telemetry.quiet import quieten_logs
 
     quieten_logs()
-    async for envelope in events_of(redis_url, topic):
+    watch = Watch(topic)
+    async for envelope in events_of(redis_url, topic, listening=watch.listening, away=watch.away):
         if tenant in ("", envelope.tenant_id) and is_of(envelope.type, type_):
             event = shown(envelope, contracts)
             if as_json:
                 print_json(event)
             else:
                 print(line(event), flush=True)
+
+
+class Watch:
+    """Says, beside the events, when they cannot come, and when they can again. Once each, not with every try."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._is_away = False
+
+    def away(self, error: Exception) -> None:
+        """Redis does not answer."""
+        if not self._is_away:
+            print(f"trunkline: Redis does not answer, and is tried until it does: {error}", file=sys.stderr)
+        self._is_away = True
+
+    def listening(self) -> None:
+        """It does."""
+        if self._is_away:
+            print(f"trunkline: {self._topic} is watched again; what was published before is missed", file=sys.stderr)
+        self._is_away = False
 
 
 def is_of(name: str, type_: str) -> bool:

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2
 from trunk.event.v1 import envelope_pb2
 from trunkline.cli.contracts import Contracts, TopicContract
 from trunkline.cli.event_looks import shown
-from trunkline.cli.events import is_of, line, readable
+from trunkline.cli.events import Watch, is_of, line, readable
 from trunkline.cli.running import CommandError
 from trunkline.launcher.embedded import embedded_redis
 from trunkline.registry.system import RunningSystem, write_system
@@ -130,6 +130,20 @@ def test_a_type_is_meant_with_or_without_its_package():
     """`tail --type` takes either name, and no part of one."""
     assert all(is_of("lamp.v1.LampLit", type_) for type_ in ("", "LampLit", "lamp.v1.LampLit"))
     assert not any(is_of("lamp.v1.LampLit", type_) for type_ in ("Lit", "LampOut", "lamp.v1"))
+
+
+def test_who_watches_is_told_of_an_outage_once(capsys):
+    """Silence must not pass for a quiet shop: a line when Redis goes, one when it is back, none at the first start."""
+    watch = Watch("lamplog")
+    watch.listening()
+    assert capsys.readouterr().err == ""
+    for _ in range(3):
+        watch.away(OSError("Connection refused"))
+    watch.listening()
+    assert capsys.readouterr().err.splitlines() == [
+        "trunkline: Redis does not answer, and is tried until it does: Connection refused",
+        "trunkline: lamplog is watched again; what was published before is missed",
+    ]
 
 
 def test_an_event_that_cannot_be_decoded_is_shown_all_the_same(lamp_contracts):

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from trunkline.errors import PLATFORM_DOMAIN, ServiceError
 from trunkline.events.streams.link import RedisUnavailable
-from trunkline.events.streams.outage import AGAIN_S, Outage, reason_of
+from trunkline.events.streams.outage import AGAIN_S, MEND, SAID, Outage, reason_of
 from trunkline.testing.clock import FakeClock
 from trunkline.testing.resp_faults import LOADING, OOM, READONLY
 
@@ -47,6 +47,18 @@ def told(logs: Logs) -> list[tuple[str, str]]:
 def test_reasons_are_few(error: Exception, expected: str):
     """They are labels of a metric: whatever a server says, they stay a dozen."""
     assert reason_of(error) == expected
+
+
+def test_a_line_says_what_is_away_and_how_to_mend_it(event_logs: Logs):
+    """Redis or the service's own database; every reason has a remedy, but for what ends by itself."""
+    storage = ServiceError(grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE", "locked", domain=PLATFORM_DOMAIN)
+    for error in (RedisUnavailable(OOM), storage):
+        outage(FakeClock()).failed(error)
+    assert [(line["away"], line["mend"]) for line in event_logs] == [
+        ("redis", "raise maxmemory of Redis, and see who is behind: trunkline events lag"),
+        ("database", "look at the service's own database: its disk, its file, who holds it"),
+    ]
+    assert SAID - MEND.keys() == {"BUSY", "UNBLOCKED"}
 
 
 def test_a_new_reason_is_told_but_not_every_second(event_logs: Logs):

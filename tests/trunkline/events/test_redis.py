@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from trunkline.events.shard import Shard, ShardState
 from trunkline.events.streams.link import NEW, GroupMissing, Link, RedisUnavailable
+from trunkline.events.topics import confirmed_name
 from trunkline.launcher.embedded import EmbeddedRedis
 
 from tests.trunkline.events.notes import BOUND_S, until
@@ -197,3 +198,19 @@ async def test_nobody_there_is_an_outage(own_server: EmbeddedRedis):
     with pytest.raises(RedisUnavailable):
         await link.connect()
     await link.close()
+
+
+async def test_a_key_of_ours_that_holds_something_else_is_named(link: Link, client: Redis):
+    """Whoever reads the error knows which key to delete; a stream in the middle of others, and a hash, too."""
+    shards = [Shard("notes", number) for number in range(3)]
+    await client.set(shards[1].stream, "something else")
+    for asked in (link.append([(shards[1], b"one")]), link.inspect(shards), link.create_groups("readers", shards)):
+        with pytest.raises(RedisUnavailable, match=r"^WRONGTYPE .*\(\{notes:1\}\)$"):
+            await asked
+    await client.delete(shards[1].stream)
+    await client.set(confirmed_name(*shards[2]), "something else")
+    with pytest.raises(RedisUnavailable, match=r"^WRONGTYPE .*\(\{notes:2\}:confirmed\)$"):
+        await link.inspect(shards)
+    await link.create_groups("readers", shards)
+    with pytest.raises(RedisUnavailable, match=r"WRONGTYPE .*\(\{notes:2\}:confirmed\)$"):
+        await link.acknowledge("readers", {shard: [b"1-0"] for shard in shards})

@@ -30,8 +30,12 @@ async def test_shows_what_is_published(client: Redis, url: str):
 
 
 async def test_goes_on_after_an_outage(own_server: EmbeddedRedis):
-    """When Redis is back, so is the watcher; what was published meanwhile is missed."""
-    async with contextlib.aclosing(tail(own_server.url, "notes")) as events, asyncio.timeout(BOUND_S):
+    """When Redis is back, so is the watcher; what was published meanwhile is missed, and it is told of both."""
+    told = list[str]()
+    watching = tail(
+        own_server.url, "notes", listening=lambda: told.append("listening"), away=lambda _: told.append("away")
+    )
+    async with contextlib.aclosing(watching) as events, asyncio.timeout(BOUND_S):
         for number in (1, 2):
             event = asyncio.ensure_future(anext(events))
             async with Redis.from_url(own_server.url, protocol=2) as client:
@@ -40,3 +44,5 @@ async def test_goes_on_after_an_outage(own_server: EmbeddedRedis):
             assert (await event).number == number
             await own_server.stop()
             await own_server.start()
+    assert told[:2] == ["listening", "away"]
+    assert told[-1] == "listening"

@@ -106,7 +106,7 @@ class Link:
             if isinstance(answer, Exception):
                 if added:
                     break
-                raise translated(answer) from answer
+                raise translated(answer, events[0][0].stream) from answer
             added.append(StreamId.parse(answer))
         return added
 
@@ -121,7 +121,7 @@ class Link:
             commands.append(("XINFO STREAM", shard.stream))
             commands.append(("HGETALL", confirmed_name(*shard)))
         answers = await self._pipeline(commands)
-        return [_state(info, confirmed) for info, confirmed in zip(answers[::2], answers[1::2], strict=True)]
+        return list(map(_state, shards, answers[::2], answers[1::2]))
 
     async def trim(self, before: Mapping[Shard, StreamId]) -> int:
         """Drops entries before an id of each stream, roughly: whole nodes of its tree. Gives how many.
@@ -158,7 +158,8 @@ class Link:
         answers = await self._pipeline(
             [("XGROUP CREATE", shard.stream, group, "0", "MKSTREAM") for shard in shards],
         )
-        require([None if isinstance(one, ResponseError) and "BUSYGROUP" in str(one) else one for one in answers])
+        made = [None if isinstance(one, ResponseError) and "BUSYGROUP" in str(one) else one for one in answers]
+        require(made, [shard.stream for shard in shards])
 
     async def read(
         self, group: str, consumer: str, after: Mapping[Shard, str], *, count: int, block_s: float | None = None
@@ -234,7 +235,8 @@ class Link:
         for shard, ids in done.items():
             commands.append((b"XACK", shard.stream, group, *ids))
             commands.append(confirm(group, shard, ids[-1]))
-        require(await send(self._pool, commands, ANSWER_S))
+        keys = [key for shard in done for key in (shard.stream, confirmed_name(*shard))]
+        require(await send(self._pool, commands, ANSWER_S), keys)
 
     async def messages(self, channels: Sequence[str]) -> AsyncGenerator[bytes | None, None]:
         """What is published on some channels from now on, until the connection is lost. None: listening has begun.
@@ -272,13 +274,13 @@ class Link:
         await connection.on_connect()
 
 
-def _state(info: Any, confirmed: Any) -> ShardState:
+def _state(shard: Shard, info: Any, confirmed: Any) -> ShardState:
     if isinstance(confirmed, Exception):
-        raise translated(confirmed) from confirmed
+        raise translated(confirmed, confirmed_name(*shard)) from confirmed
     if isinstance(info, ResponseError) and "no such key" in str(info):
         info = {}
     elif isinstance(info, Exception):
-        raise translated(info) from info
+        raise translated(info, shard.stream) from info
     first = info.get("first-entry")
     return ShardState(
         first=StreamId.parse(first[0]) if first else None,

@@ -31,6 +31,24 @@ SAID = frozenset(
     }
 )
 """Reasons that Redis gives, by the word its errors begin with; all others are REFUSED."""
+MEND = {
+    UNREACHABLE: "start Redis, or have REDIS_URL name where it is",
+    REFUSED: "look at the error, and at the log of Redis",
+    "CLUSTERDOWN": "name a single server in REDIS_URL: events need one node",
+    "LOADING": "wait: Redis reads its files",
+    "MASTERDOWN": "name the master in REDIS_URL, or the Sentinels",
+    "MISCONF": "look at the log of Redis: it cannot write to its disk",
+    "NOAUTH": "put the password into REDIS_URL, or into the file of REDIS_URL_FILE",
+    "NOGROUP": "nothing: the stream and its group are made again, and what was lost is sent again",
+    "NOPERM": "grant the user of REDIS_URL what the error names",
+    "NOREPLICAS": "start the replicas of Redis, or set its min-replicas-to-write lower",
+    "OOM": "raise maxmemory of Redis, and see who is behind: trunkline events lag",
+    "READONLY": "name the master in REDIS_URL, or the Sentinels",
+    "WRONGPASS": "put the password into REDIS_URL, or into the file of REDIS_URL_FILE",
+    "WRONGTYPE": "DEL the key that the error names: what belongs there is made and sent again",
+    "STORAGE_UNAVAILABLE": "look at the service's own database: its disk, its file, who holds it",
+}
+"""Reason → what to do about it; what is not in it ends by itself."""
 _CODE = re.compile(r"[A-Z]{2,}(?= |$)")
 _log = structlog.get_logger("trunkline.events")
 
@@ -86,10 +104,17 @@ class Outage:
         return self._uniform(longest_s / 2, longest_s)
 
     def _tell(self, reason: str, error: Exception, now: float) -> None:
+        said = {
+            "loop": self._loop,
+            "away": "database" if isinstance(error, ServiceError) else "redis",
+            "reason": reason,
+            "error": str(error),
+            "mend": MEND.get(reason, "wait"),
+        }
         if self.error is None:
-            _log.warning("paused until it is back", loop=self._loop, reason=reason, error=str(error))
+            _log.warning("paused until it is back", **said)
         elif reason != self._told and now >= self._told_at + AGAIN_S:
-            _log.warning("still paused, for another reason", loop=self._loop, reason=reason, error=str(error))
+            _log.warning("still paused, for another reason", **said)
         else:
             return
         self._told, self._told_at = reason, now

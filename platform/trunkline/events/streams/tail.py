@@ -14,7 +14,10 @@ from trunkline.events.streams.outage import Outage
 
 
 async def tail(
-    redis_url: str, *topics: str, listening: Callable[[], None] = lambda: None
+    redis_url: str,
+    *topics: str,
+    listening: Callable[[], None] = lambda: None,
+    away: Callable[[Exception], None] = lambda _: None,
 ) -> AsyncGenerator[envelope_pb2.Envelope, None]:
     """Envelopes of some topics as they are published, for ever. While Redis is away, those published are missed.
 
@@ -24,6 +27,7 @@ async def tail(
         redis_url: where they are published.
         topics: what to watch.
         listening: called whenever listening has begun, also anew: before it, anything may have been missed.
+        away: called with what is wrong whenever Redis does not answer.
     """
     outage = Outage("tail")
     link = Link(redis_url, name="tail")
@@ -41,6 +45,7 @@ async def tail(
                         if envelope is not None:
                             yield envelope
             except RedisUnavailable as error:
+                away(error)
                 await asyncio.sleep(outage.failed(error))
     finally:
         await link.close()
