@@ -106,6 +106,10 @@ async def play(scene: World, case: Case) -> Row:
     quiet = case.action == "stop" and case.point.startswith("relay.")
     victim = scene.start(case.role, case.faults, quiet=quiet)
     other = await _rival(scene, case) if quiet else None
+    if case.role != MAKER:
+        # What was there before it would be read at once, and after its death be tried one by one: how much that is, and
+        # how long it takes, would be a matter of how long a process takes to start.
+        await until(lambda: _holds(scene.folder, case.role, "consumer/%"), "somebody consumes", REACH_S)
     scene.trade(case.name, "unwilling" if case.point in UNWILLING else "willing")
     try:
         await until(lambda: victim.exit_code is not None or victim.stopped, case.point, REACH_S)
@@ -126,15 +130,15 @@ async def play(scene: World, case: Case) -> Row:
 
 async def _rival(scene: World, case: Case) -> Member:
     """Another maker, once the first has the lease: it commits, and so the first is in no transaction of a call."""
-    await until(lambda: _relays(scene.folder), "somebody relays", REACH_S)
+    await until(lambda: _holds(scene.folder, MAKER, "relay"), "somebody relays", REACH_S)
     return scene.start(case.role)
 
 
-def _relays(folder: Path) -> bool:
+def _holds(folder: Path, role: str, lease: str) -> bool:
+    """Whether a process of a role has a lease of that name; it may end in %."""
+    query = f"SELECT 1 FROM lease WHERE name LIKE '{lease}' AND worker_id IS NOT NULL"
     try:
-        return bool(
-            rows_of(folder / f"{MAKER}.db", "SELECT 1 FROM lease WHERE name = 'relay' AND worker_id IS NOT NULL")
-        )
+        return bool(rows_of(folder / f"{role}.db", query))
     except sqlite3.OperationalError:
         return False
 
