@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,8 @@ from trunkline.errors import ServiceError
 from trunkline.testing.ping import BENCH_SETTINGS
 
 Sent = Sequence[tuple[str, str | bytes]]
+WRITE_FAILED = "Internal error from Core"
+"""What grpc.aio puts in the place of the text of a status."""
 METHODS = pb.DESCRIPTOR.services_by_name["InteropService"].methods_by_name
 
 
@@ -54,14 +56,19 @@ class AioClient:
         method, streams = getattr(self._stub, name), METHODS[name].client_streaming
         call = method(**options) if streams else method(*requests, **options)
         answers: list[Any] = []
+        first: list[tuple[grpc.StatusCode, str]] = []
+        call.add_done_callback(lambda ended: first.append((_now(ended.code()), _now(ended.details()))))
         try:
             await self._converse(call, name, requests if streams else (), answers, cancel_after)
-        except (grpc.aio.AioRpcError, ServiceError, asyncio.InvalidStateError):
-            pass
+        except (grpc.aio.AioRpcError, grpc.aio.InternalError, ServiceError, asyncio.InvalidStateError):
+            pass  # done_writing() of grpc.aio's own raises InternalError if the call ends at that moment
         except asyncio.CancelledError:
             if not call.cancelled():
                 raise
         found = Outcome(await call.code(), await call.details() or "", answers)
+        if found.details == WRITE_FAILED:
+            # A write that fails because the call has ended has grpc.aio forget how it ended: it was told before.
+            found.code, found.details = first[0]
         if cancel_after is None:
             found.initial = list(await call.initial_metadata() or ())
             found.trailing = list(await call.trailing_metadata() or ())
@@ -87,6 +94,16 @@ class AioClient:
             return
         while (answer := await call.read()) is not grpc.aio.EOF:
             answers.append(answer)
+
+
+def _now(asking: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine gives that need not wait: asked a moment later, grpc.aio may say otherwise."""
+    try:
+        asking.send(None)
+    except StopIteration as told:
+        return told.value
+    asking.close()
+    return None
 
 
 class SyncClient:
