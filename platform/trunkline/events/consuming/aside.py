@@ -68,10 +68,12 @@ class Aside:
     def keys(self, connection: sa.Connection) -> dict[Key, Hashable]:
         """Keys with parked events, each with something that changes when one is parked or taken."""
         columns = self._parked.c
-        mark = sa.func.min(columns.number), sa.func.count(), sa.func.max(columns.park_time)
+        # As the database keeps it: nobody reads the time, and there may be many.
+        latest = sa.type_coerce(sa.func.max(columns.park_time), sa.types.NullType())
+        mark = sa.func.min(columns.number), sa.func.count(), latest
         query = sa.select(columns.topic, columns.key, *mark).where(columns.consumer_group == self._group)
         rows = connection.execute(query.group_by(columns.topic, columns.key))
-        return {(row[0], row[1]): tuple(row[2:]) for row in rows}
+        return {(topic, key): (first, count, last) for topic, key, first, count, last in rows}
 
     def first(self, connection: sa.Connection, key: Key, limit: int) -> list[Parked]:
         """The parked events of a key with the lowest numbers, in their order; fewer where they are long."""
