@@ -44,10 +44,9 @@ def tail(
     known = sorted({one.name for one in contracts.topics()})
     if topic not in known:
         raise CommandError(f"there is no topic {topic}; there are {', '.join(known)}")
-    carried = [one.message for one in contracts.topics() if one.name == topic]
-    if not any(is_of(name, type_) for name in carried):
-        # A later release may publish it all the same.
-        print(f"trunkline: by its contract {topic} carries {', '.join(carried)}, no {type_}", file=sys.stderr)
+    doubt = doubt_of(topic, type_, contracts)
+    if doubt:
+        print(f"trunkline: {doubt}", file=sys.stderr)
     asyncio.run(_tail(running_system().redis_url, topic, tenant, type_, contracts, as_json=as_json))
 
 
@@ -89,6 +88,13 @@ class Watch:
 def is_of(name: str, type_: str) -> bool:
     """Whether a type is the one that is meant; its package may be left out."""
     return not type_ or f".{name}".endswith(f".{type_}")
+
+
+def doubt_of(topic: str, type_: str, contracts: Contracts) -> str:
+    """That a topic carries no such type by the contracts here; a later release may publish it all the same."""
+    carried = [one.message for one in contracts.topics() if one.name == topic]
+    known = any(is_of(name, type_) for name in carried)
+    return "" if known else f"by its contract {topic} carries {', '.join(carried)}, no {type_}"
 
 
 def readable(envelope: Envelope, contracts: Contracts) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2
 from trunk.event.v1 import envelope_pb2
 from trunkline.cli.contracts import Contracts, TopicContract
 from trunkline.cli.event_looks import shown
-from trunkline.cli.events import Watch, is_of, line, readable
+from trunkline.cli.events import Watch, doubt_of, is_of, line, readable
 from trunkline.cli.running import CommandError
 from trunkline.launcher.embedded import embedded_redis
 from trunkline.registry.system import RunningSystem, write_system
@@ -130,6 +130,13 @@ def test_a_type_is_meant_with_or_without_its_package():
     """`tail --type` takes either name, and no part of one."""
     assert all(is_of("lamp.v1.LampLit", type_) for type_ in ("", "LampLit", "lamp.v1.LampLit"))
     assert not any(is_of("lamp.v1.LampLit", type_) for type_ in ("Lit", "LampOut", "lamp.v1"))
+
+
+def test_a_type_that_will_not_come_is_doubted(lamp_contracts):
+    """A slip in `tail --type` is told before nothing is seen; what the contract has is not doubted."""
+    contracts = Contracts(lamp_contracts)
+    assert doubt_of("lamplog", "LampOut", contracts) == "by its contract lamplog carries lamp.v1.LampLit, no LampOut"
+    assert [doubt_of("lamplog", type_, contracts) for type_ in ("", "LampLit")] == ["", ""]
 
 
 def test_who_watches_is_told_of_an_outage_once(capsys):
