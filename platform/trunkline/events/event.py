@@ -93,7 +93,10 @@ class Arrival:
         """What logs call it; what cannot be read, with its type's contract on either side."""
         envelope = self.envelope
         if envelope is None:
-            return {"topic": self.topic, "entry": self.entry.id.decode() if self.entry is not None else ""}
+            # As the letter's own `entry` is written: shard, and id in its stream.
+            entry = self.entry
+            at = f"{entry.shard.number}:{entry.id.decode()}" if entry is not None else ""
+            return {"topic": self.topic, "entry": at}
         named: dict[str, object] = {"topic": self.topic, "key": envelope.key, "number": envelope.number}
         named["type"] = envelope.type
         if self.refusal:
