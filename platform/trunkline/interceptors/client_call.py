@@ -68,7 +68,8 @@ class _ServersStatus:
     """grpc's innermost call object, for calls that send a stream.
 
     A request that is written while the server ends the call fails, and grpc then overwrites the server's status with
-    INTERNAL (grpc/grpc#36066). Here the status that the server has sent, or is about to send, stands.
+    INTERNAL (grpc/grpc#36066). Here the status that the server has sent, or is about to send, stands. So it does where
+    the end of the requests comes too late: grpc raises InternalError then, or cancels the call of an iterator.
     """
 
     def __init__(self, call: Any) -> None:
@@ -80,6 +81,11 @@ class _ServersStatus:
     def set_internal_error(self, text: str) -> None:
         """Fails the call, unless its own status comes in time."""
         asyncio.get_running_loop().call_later(STATUS_S, self._fail, text)
+
+    async def send_receive_close(self) -> None:
+        """Says that no more requests come; to a call that has ended it makes no difference."""
+        with suppress(grpc.aio.InternalError):
+            await self._call.send_receive_close()
 
     def _fail(self, text: str) -> None:
         if not self._call.done():

@@ -63,6 +63,21 @@ async def test_requests_are_written_when_the_writer_likes():
 
 
 @pytest.mark.parametrize("shape", STREAMED_REQUEST)
+async def test_the_end_of_requests_may_come_too_late(on, shape):
+    """A call that ends just then has its own status still; grpc.aio alone raises an error of its own there."""
+    call: Any = getattr(on.ping, shape)(timeout=0.2)
+    await call.wait_for_connection()
+    assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    within: Any = call._call.wire._cython_call
+    with pytest.raises(grpc.aio.InternalError):
+        await within._call.send_receive_close()
+    # What grpc does where it does not know yet that the call is over.
+    await within.send_receive_close()
+    await call.done_writing()
+    assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("shape", STREAMED_REQUEST)
 async def test_a_server_that_is_gone_is_told_to_writers_too(shape):
     """Writing, and waiting for the connection, fail with ServiceError as reading does."""
     async with bench() as on:
