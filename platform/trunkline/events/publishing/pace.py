@@ -9,7 +9,7 @@ from __future__ import annotations
 
 BACKLOG = 64
 """Events that wait, from which on it is a backlog."""
-PER_CPU_S = 50.0
+PER_CPU_S = 35.0
 """Events of a backlog sent a second for each processor while calls are served: three groups that apply them, and the
 relay, take about a tenth of it, ..."""
 AHEAD = 2.0
