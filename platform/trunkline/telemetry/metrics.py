@@ -248,9 +248,11 @@ class Metrics:
         """Sum of the samples of a name that have these labels; 0 without any. For tests: it reads what is exposed."""
         from prometheus_client.parser import text_string_to_metric_families
 
+        # What else is exposed may be long, and parsing is slow.
+        lines = [line for line in self.expose().decode().splitlines() if line.startswith((f"{name}{{", f"{name} "))]
         return sum(
             sample.value
-            for family in text_string_to_metric_families(self.expose().decode())
+            for family in text_string_to_metric_families("\n".join(lines) + "\n")
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
