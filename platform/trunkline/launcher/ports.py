@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 
 from trunkline.launcher.system import LOCAL_HOST, LaunchError
 
@@ -12,17 +13,22 @@ LOWEST, HIGHEST = 20_000, 32_000
 connection of anybody takes one between the choice and its use."""
 TRIES = 200
 """Places looked at before giving up."""
+RECENT = 64
+"""Ranges that are not given again yet: who was given one may not listen there so far."""
+_given = deque[range](maxlen=RECENT)
 
 
 def free_range(count: int) -> int:
-    """The first of so many ports in a row that nobody listens on.
+    """The first of so many ports in a row that nobody listens on, and that this process has not just given to another.
 
     Raises:
         LaunchError: none were found.
     """
     for _ in range(TRIES):
         first = random.randrange(LOWEST, HIGHEST - count)
-        if all(_can_bind(port) for port in range(first, first + count)):
+        found = range(first, first + count)
+        if all(_can_bind(port) and not any(port in other for other in _given) for port in found):
+            _given.append(found)
             return first
     raise LaunchError(f"no {count} free ports in a row were found")
 
