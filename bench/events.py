@@ -28,8 +28,9 @@ from bench.report import Result, absolute, console, content, ratio, show, write
 
 ROUNDS, QUICK_ROUNDS = 9, 2
 """Rounds of a measurement that counts, and of a look."""
-COUNT, RIVAL_COUNT, GROWTH_COUNT = 20_000, 3_000, 10_000
-"""Events of a slice; of one that FastStream takes part in; of one of many sizes."""
+COUNT, SINGLE_COUNT, RIVAL_COUNT, GROWTH_COUNT = 20_000, 5_000, 3_000, 10_000
+"""Events of a slice; of one in which each costs sqlite3 a flush; that FastStream takes part in; of one of many
+sizes."""
 BACKLOG, SHORT, QUICK_SHORT = 100_000, 3_000, 1_000
 """Events that gathered while Redis was away: the backlog, one that takes half a minute, and one for a look."""
 USUAL_S, QUICK_S = 30.0, 8.0
@@ -97,12 +98,13 @@ async def relay(bench: Bench) -> list[Result]:
 
 async def consumer(bench: Bench) -> list[Result]:
     """A consumer beside sqlite3 writing the same rows, in as long transactions and in one for each event."""
-    consuming = Consuming(bench.folder, bench.redis, count=COUNT, terminals=TERMINALS, shards=SHARDS)
+    many, some = (
+        Consuming(bench.folder, bench.redis, count=count, terminals=TERMINALS, shards=SHARDS)
+        for count in (COUNT, SINGLE_COUNT)
+    )
     return [
-        *await bench.pairs(
-            "consumer_rate", consuming.consumed, "sqlite3, equal batches", consuming.in_batches, noise=True
-        ),
-        *await bench.pairs("consumer_rate_single", consuming.consumed, "sqlite3, one by one", consuming.one_by_one),
+        *await bench.pairs("consumer_rate", many.consumed, "sqlite3, equal batches", many.in_batches, noise=True),
+        *await bench.pairs("consumer_rate_single", some.consumed, "sqlite3, one by one", some.one_by_one),
     ]
 
 
