@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from trunkline.launcher import ports
 from trunkline.telemetry.logs import configure_logs
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if SERVER is not None:
     from trunkline.launcher import embedded
 
     embedded._bundled = partial(Path, SERVER)
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER is not None:
+    # Each takes ports from a part of its own: two would give one away between its choice and its use.
+    WIDTH = (ports.HIGHEST - ports.LOWEST) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    ports.LOWEST += int(WORKER.removeprefix("gw")) * WIDTH
+    ports.HIGHEST = ports.LOWEST + WIDTH
 ROOT = Path(__file__).parent
 SLOWER = (
     "trunkline/testing",
