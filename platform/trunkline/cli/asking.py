@@ -186,7 +186,8 @@ def silence(name: str, why: str) -> str:
     """That a service did not answer, and why, with the way out where there is one."""
     if why.startswith(f"{name} "):
         return why
-    return f"{name} does not tell: {why}" + (": see `trunkline ps`" * why.startswith(AWAY))
+    remedy = ": see `trunkline ps`" if why.startswith(AWAY) else ""
+    return f"{name} does not tell: {why}{remedy}"
 
 
 def tell_silent(silent: Mapping[str, str]) -> None:
@@ -241,6 +242,6 @@ def _told() -> Iterator[None]:
 
 
 def _refusal(error: ServiceError, name: str = "") -> str:
-    away = error.code.name in AWAY
-    text = f"{error.message or error.code.name} ({_words(error)})" + (": is it running? See `trunkline ps`" * away)
+    remedy = ": is it running? See `trunkline ps`" if error.code.name in AWAY else ""
+    text = f"{error.message or error.code.name} ({_words(error)}){remedy}"
     return f"{name}: {text}" if name else text

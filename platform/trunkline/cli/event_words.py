@@ -48,7 +48,7 @@ def bounds(from_: str, to: str) -> dict[str, datetime]:
     """
     now = datetime.now(UTC)
     found = {name: instant(text, now) for name, text in (("from_time", from_), ("to_time", to)) if text}
-    if len(found) == len(("from", "to")) and found["from_time"] >= found["to_time"]:
+    if from_ and to and found["from_time"] >= found["to_time"]:
         raise CommandError(f"nothing is between {from_} and {to}: the earlier one comes first, as in 2h and 1h")
     return found
 

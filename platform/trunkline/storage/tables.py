@@ -62,18 +62,30 @@ class PlatformTables:
     @property
     def secret_answers(self) -> sa.ColumnElement[bool]:
         """Answers that hold a secret and are still there; in the words of the index over them."""
-        columns = self.idempotency_answer.c
-        return sa.and_(columns.sealed == sa.true(), columns.answer.is_not(None))
+        return _is_secret(self.idempotency_answer)
 
     @property
     def unsent(self) -> sa.ColumnElement[bool]:
         """Outbox rows the relay has yet to send; in the words of the index over them."""
-        return self.outbox.c.stream_id.is_(None)
+        return _is_unsent(self.outbox)
 
     @property
     def unconfirmed(self) -> sa.ColumnElement[bool]:
         """Outbox rows sent and not yet confirmed by every group; in the words of the index over them."""
-        return sa.and_(self.outbox.c.stream_id.is_not(None), self.outbox.c.confirmed == sa.false())
+        return _is_unconfirmed(self.outbox)
+
+
+# An index over some rows is used by those who ask for them in its words: they stand here once.
+def _is_secret(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.sealed == sa.true(), table.c.answer.is_not(None))
+
+
+def _is_unsent(table: sa.Table) -> sa.ColumnElement[bool]:
+    return table.c.stream_id.is_(None)
+
+
+def _is_unconfirmed(table: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.stream_id.is_not(None), table.c.confirmed == sa.false())
 
 
 def platform_tables(metadata: sa.MetaData) -> PlatformTables:
@@ -107,10 +119,9 @@ def _idempotency_answer(metadata: sa.MetaData) -> sa.Table:
         sa.Column("create_time", Instant, nullable=False),
         sa.Index("ix_idempotency_answer_create_time", "create_time"),
     )
-    columns = table.c
     # The others, which are almost all, cost nothing here.
-    secret = sa.and_(columns.sealed == sa.true(), columns.answer.is_not(None))
-    sa.Index("ix_idempotency_answer_secret", columns.create_time, sqlite_where=secret, postgresql_where=secret)
+    secret = _is_secret(table)
+    sa.Index("ix_idempotency_answer_secret", table.c.create_time, sqlite_where=secret, postgresql_where=secret)
     return table
 
 
@@ -134,18 +145,10 @@ def _outbox(metadata: sa.MetaData) -> sa.Table:
         sa.Index("ix_outbox_event_id", "event_id"),
         sqlite_autoincrement=True,
     )
-    columns = table.c
-    unsent = columns.stream_id.is_(None)
-    sent = sa.and_(columns.stream_id.is_not(None), columns.confirmed == sa.false())
+    columns, unsent, sent = table.c, _is_unsent(table), _is_unconfirmed(table)
     sa.Index("ix_outbox_unsent", columns.id, sqlite_where=unsent, postgresql_where=unsent)
-    sa.Index(
-        "ix_outbox_unconfirmed",
-        columns.topic,
-        columns.shard,
-        columns.stream_id,
-        sqlite_where=sent,
-        postgresql_where=sent,
-    )
+    order = columns.topic, columns.shard, columns.stream_id
+    sa.Index("ix_outbox_unconfirmed", *order, sqlite_where=sent, postgresql_where=sent)
     return table
 
 
